@@ -1,0 +1,1 @@
+"""Farebox: a self-hosted LLM gateway whose books balance."""

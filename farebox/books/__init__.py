@@ -1,0 +1,1 @@
+"""The queryable copy of the journal."""

@@ -1,0 +1,1 @@
+"""Rate cards, the price book and the one function that computes a charge."""

@@ -1,0 +1,1 @@
+"""Drives a running gateway with a recorded trace."""

@@ -1,0 +1,1 @@
+"""Simulated providers that bill on receipt into their own file."""

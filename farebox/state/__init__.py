@@ -1,0 +1,1 @@
+"""What people change: virtual keys."""

@@ -1,0 +1,1 @@
+"""Translations between dialects: one file per ordered pair, found through a table."""

@@ -1,0 +1,1 @@
+"""Dialects as sans-IO codecs: bytes in, values out."""
