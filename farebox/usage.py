@@ -37,6 +37,7 @@ METERS: dict[str, Meter] = {
         Meter("output_audio", "output"),
         Meter("output_image", "output"),
         Meter("web_search", "fee", "call"),
+        Meter("file_search", "fee", "call"),
         Meter("request", "fee", "call"),
     )
 }
@@ -48,7 +49,13 @@ class Usage(msgspec.Struct, frozen=True):
     Attributes:
         meters: quantity by meter name, disjoint; quantities are non-negative integers in the meter's unit.
         input_total: all input tokens, cached and written ones included: the basis of context tiers.
+        prompts: the input totals of the separate inferences that the usage adds up, where it is more than one;
+            each is the basis of its own context tier.
+        unsplit: meters whose units stayed inside ``input`` and ``cache_read``, because the provider did not say
+            how many of them were cached; priced only where that makes no difference.
     """
 
     meters: dict[str, int]
     input_total: int
+    prompts: tuple[int, ...] = ()
+    unsplit: tuple[str, ...] = ()
