@@ -7,13 +7,13 @@ it may be killed and repeated at any point. One process recovers at a time: the 
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from farebox.journal.record import Done, Sent
-from farebox.journal.segment import MAGIC, SUFFIX, frame, read_segment, segments_of
+from farebox.journal.record import Done, Record, Sent
+from farebox.journal.segment import MAGIC, SUFFIX, SegmentDamaged, frame, next_frame, read_segment, segments_of
 
 RECOVERED = f"recovered{SUFFIX}"  # sorts after every numbered segment
 
@@ -36,26 +36,37 @@ def recover_instance(instance: Path, assume: Callable[[Sent], Done]) -> int:
     Args:
         instance: the writer's directory; `is_dead` must hold.
         assume: makes the end of an attempt whose end nobody saw.
+
+    Raises:
+        OSError: where a segment cannot be read; nothing is written then.
     """
     if (instance / RECOVERED).exists():
         return 0
     open_attempts: dict[str, Sent] = {}
     for path in segments_of(instance):
-        offset = 0
-        while True:
-            batch = read_segment(path, offset)
-            for record, _ in batch.records:
-                if isinstance(record, Sent):
-                    open_attempts[record.attempt] = record
-                else:
-                    open_attempts.pop(record.attempt, None)
-            if not batch.records:
-                break
-            offset = batch.next_offset
+        for record in _readable(path):
+            if isinstance(record, Sent):
+                open_attempts[record.attempt] = record
+            else:
+                open_attempts.pop(record.attempt, None)
     encode = msgspec.msgpack.Encoder().encode
     frames = [frame(encode(assume(sent))) for sent in open_attempts.values()]
     _publish(instance / RECOVERED, b"".join([MAGIC, *frames]))
     return len(frames)
+
+
+def _readable(path: Path) -> Iterator[Record]:
+    """Yield what can be read of a segment nobody writes to, damaged places left out."""
+    offset: int | None = 0
+    while offset is not None:
+        try:
+            batch = read_segment(path, offset)
+        except SegmentDamaged as damage:
+            offset = next_frame(path, damage.offset) if damage.offset else None
+            continue
+        for record, _ in batch.records:
+            yield record
+        offset = batch.next_offset if batch.records else next_frame(path, batch.next_offset)
 
 
 def _publish(path: Path, data: bytes) -> None:
@@ -66,3 +77,8 @@ def _publish(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else a power loss could take back what the books have read already
+    finally:
+        os.close(folder)

@@ -19,10 +19,19 @@ FRAME = Struct("<II")
 SUFFIX = ".seg"
 
 _decoder = msgspec.msgpack.Decoder(Record)
+_TAGS = (b"\xa2S1", b"\xa2D1")  # how the tags of `Sent` and `Done` look in MessagePack
 
 
 class SegmentDamaged(Exception):
-    """A file in the journal is not a segment, or a checked record cannot be read."""
+    """A file in the journal is not a segment, or a checked record cannot be read.
+
+    Attributes:
+        offset: of the frame that cannot be read; 0 where the file is not a segment at all.
+    """
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset: int = offset
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -47,7 +56,8 @@ def frame(payload: bytes) -> bytes:
 def read_segment(path: Path, offset: int = 0, *, window_bytes: int = 1 << 20) -> Batch:
     """Return the records of a segment from ``offset`` on (0 is the start), about one window of them.
 
-    An empty batch that is not torn means that nothing more has been written.
+    An empty batch that is not torn means that nothing more has been written. What can be read before a
+    damaged record is returned first; the damage is raised by the next call.
 
     Raises:
         SegmentDamaged: where the header is not a segment's or a checked payload is not a record.
@@ -70,10 +80,47 @@ def read_segment(path: Path, offset: int = 0, *, window_bytes: int = 1 << 20) ->
         try:
             record = _decoder.decode(payload)
         except msgspec.DecodeError as error:
-            raise SegmentDamaged(f"{path} at {offset + at}: {error}") from error
+            if records:
+                break
+            raise SegmentDamaged(f"{path} at {offset + at}: {error}", offset + at) from error
         at = start + length
         records.append((record, offset + at))
     return Batch(records, offset + at, torn=False)
+
+
+def next_frame(path: Path, offset: int) -> int | None:
+    """Return where the next readable frame after ``offset`` starts, or None.
+
+    Tells damage in the middle of a segment, which frames follow, from a torn tail, which nothing follows. A
+    frame is found by its tag and then proved by its checksum; the tag's first byte cannot occur in UTF-8 text
+    after the byte of an array's length, so nothing that a client or a provider wrote can pose as a frame.
+
+    Raises:
+        OSError: where the file cannot be read.
+    """
+    data = path.read_bytes()
+    at = offset
+    while True:
+        found = [place for tag in _TAGS if (place := data.find(tag, at + 1)) >= 0]
+        if not found:
+            return None
+        at = min(found)
+        # The array's length in front of the tag takes one byte below 16 fields, three from there on.
+        for start in (at - 3 - FRAME.size, at - 1 - FRAME.size):
+            if start > offset and _is_frame(data, start):
+                return start
+
+
+def _is_frame(data: bytes, start: int) -> bool:
+    length, checksum = FRAME.unpack_from(data, start)
+    payload = data[start + FRAME.size : start + FRAME.size + length]
+    if not length or len(payload) < length or zlib.crc32(payload) != checksum:
+        return False
+    try:
+        _decoder.decode(payload)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _read_window(path: Path, offset: int, window_bytes: int) -> bytes:
@@ -83,7 +130,7 @@ def _read_window(path: Path, offset: int, window_bytes: int) -> bytes:
         if not magic.strip(b"\0"):
             return b""  # preallocated, its header not yet written
         if magic != MAGIC:
-            raise SegmentDamaged(f"{path} is not a journal segment of this version")
+            raise SegmentDamaged(f"{path} is not a journal segment of this version", 0)
         file.seek(offset)
         data = file.read(window_bytes)
         if len(data) >= FRAME.size:

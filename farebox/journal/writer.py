@@ -10,16 +10,19 @@ import fcntl
 import mmap
 import os
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from farebox.clock import Clock
-from farebox.errors import Unavailable
-from farebox.journal.record import Done, Sent
+from farebox.errors import TooLarge, Unavailable
+from farebox.journal.record import Done, Flag, Sent
 from farebox.journal.segment import FRAME, MAGIC, SUFFIX
 
 SEGMENT_BYTES = 8 << 20
+_INTEGERS_END = 1 << 64  # the first integer that MessagePack cannot hold
 _RETRY_NS = 500_000_000  # how often a full disk is asked again
 
 
@@ -90,10 +93,14 @@ class JournalWriter:
 
         Raises:
             Unavailable: where there is no room; the attempt must not be sent.
+            TooLarge: where the client's names and tags do not fit into a segment; the attempt must not be sent.
         """
+        payload = self._encode(record)
+        if len(payload) > self._room:
+            raise TooLarge("The call's user, tags and model name are too long to be put on record. Shorten them.")
         if self._waiting or self._spare is None:
             self._recover_space()
-        if not self._put(self._encode(record), keep_spare=True):
+        if not self._put(payload, keep_spare=True):
             raise Unavailable(
                 "The journal has no space left, so no call is admitted. Free space in the data directory.",
                 code="journal_full",
@@ -101,8 +108,12 @@ class JournalWriter:
             )
 
     def append_done(self, record: Done) -> None:
-        """Put the end of an attempt on record, at the latest when there is space again."""
-        payload = self._encode(record)
+        """Put the end of an attempt on record, at the latest when there is space again.
+
+        What no record can hold is left out and flagged, so that the attempt still gets its end: a number
+        beyond 64 bits takes the charge with it, an object larger than a segment is the provider's raw usage.
+        """
+        payload = self._encode_done(record)
         if self._waiting:
             self._recover_space()
         if self._waiting or not self._put(payload, keep_spare=False):
@@ -135,6 +146,29 @@ class JournalWriter:
         for fd in self._take_full():
             os.close(fd)
         os.close(self._lock)
+
+    @property
+    def _room(self) -> int:
+        """Bytes of the largest record that a segment can hold."""
+        return self._segment_bytes - len(MAGIC) - FRAME.size
+
+    def _encode_done(self, record: Done) -> bytes:
+        try:
+            payload = self._encode(record)
+        except OverflowError:
+            record = replace(
+                record,
+                flags=_with_unpriced(record.flags),
+                meters={name: quantity for name, quantity in record.meters.items() if quantity < _INTEGERS_END},
+                lines=(),
+                total_femto=None,
+                unpriced="the charge is beyond 64 bits and cannot be put on record",
+            )
+            payload = self._encode(record)
+        if len(payload) > self._room:
+            cut = "the usage object is too large to be put on record"
+            payload = self._encode(replace(record, usage_raw=b"", error=f"{cut}; {record.error}"[:500]))
+        return payload
 
     def _take_full(self) -> list[int]:
         full, self._full = self._full, []
@@ -175,10 +209,14 @@ class JournalWriter:
         return segment
 
 
+def _with_unpriced(flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
+    return flags if "unpriced" in flags else (*flags, "unpriced")
+
+
 def sync(descriptors: list[int]) -> None:
     """Force journal segments to the disk and close the descriptors; runs in a thread."""
-    for fd in descriptors:
-        try:
+    with ExitStack() as closing:
+        for fd in descriptors:
+            closing.callback(os.close, fd)
+        for fd in descriptors:
             os.fdatasync(fd)
-        finally:
-            os.close(fd)
