@@ -1,0 +1,174 @@
+"""The configuration: TOML text in, one frozen `Config` out. Errors name the key and the remedy.
+
+Everything in it is optional. Secrets are literals, ``env:NAME`` or ``file:PATH``; the caller resolves them,
+because this file reads neither files nor the environment.
+"""
+
+import tomllib
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+
+from farebox.errors import ConfigError
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One ``[[providers]]`` table.
+
+    Attributes:
+        name: how targets and ``provider/model`` name it.
+        kind: a kind of `providers.profile.PROFILES`.
+        base_url: its address; needed for the compatible kinds.
+        api_key: the provider's key, resolved; "" sends none.
+        rates: whose prices apply, a provider id of the price book; by default the kind's own, or the name.
+        headers: extra headers of every request.
+        on_disconnect: overrides the kind's policy.
+        connect_timeout_s: for opening a connection.
+        idle_timeout_s: longest silence before and within an answer.
+        total_timeout_s: longest answer.
+    """
+
+    name: Name
+    kind: str
+    base_url: str = ""
+    api_key: str = ""
+    rates: str = ""
+    headers: dict[str, str] = {}
+    on_disconnect: str = ""
+    connect_timeout_s: Seconds = 5.0
+    idle_timeout_s: Seconds = 300.0
+    total_timeout_s: Seconds = 1800.0
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a model's calls go: a provider and the model's name there."""
+
+    provider: Name
+    model: Name
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One ``[[models]]`` table: what clients ask for and its targets, tried in order."""
+
+    name: Name
+    targets: Annotated[tuple[Target, ...], msgspec.Meta(min_length=1)]
+
+
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One ``[[keys]]`` table: a virtual key given by configuration."""
+
+    name: Name
+    key: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The ``[limits]`` table.
+
+    Attributes:
+        body_bytes: largest request body.
+        json_depth: deepest nesting of a request body.
+        answer_bytes: largest answer of a provider that is not streamed.
+        event_bytes: largest event of a stream.
+    """
+
+    body_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 20 << 20
+    json_depth: Annotated[int, msgspec.Meta(ge=4, le=200)] = 64
+    answer_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 64 << 20
+    event_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 16 << 20
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file.
+
+    Attributes:
+        host: address to listen on.
+        prices: files with prices of your own, relative to the configuration file.
+    """
+
+    host: str = "127.0.0.1"
+    prices: tuple[str, ...] = ()
+    providers: tuple[Provider, ...] = ()
+    models: tuple[Model, ...] = ()
+    keys: tuple[Key, ...] = ()
+    limits: Limits = Limits()
+
+
+def parse(text: str, source: str, secret: Callable[[str], str], kinds: frozenset[str]) -> Config:
+    """Return the configuration in a TOML text.
+
+    Args:
+        text: the file's content.
+        source: the file's name, for errors.
+        secret: turns a literal, ``env:NAME`` or ``file:PATH`` into the secret; raises ConfigError.
+        kinds: the kinds of provider that exist.
+
+    Raises:
+        ConfigError: naming the file, the key and the remedy.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not valid TOML: {error}") from None
+    try:
+        config = msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {_in_toml_words(str(error))}") from None
+    _check(config, source, kinds)
+    providers = tuple(
+        msgspec.structs.replace(provider, api_key=secret(provider.api_key)) if provider.api_key else provider
+        for provider in config.providers
+    )
+    keys = tuple(msgspec.structs.replace(key, key=secret(key.key)) for key in config.keys)
+    return msgspec.structs.replace(config, providers=providers, keys=keys)
+
+
+def _in_toml_words(message: str) -> str:
+    """Rewrite a validation error's path (``$.providers[0].kind``) as the TOML key it means."""
+    return message.replace("$.", "").replace("Object ", "table ").replace("`$`", "the top level")
+
+
+def _check(config: Config, source: str, kinds: frozenset[str]) -> None:
+    names: set[str] = set()
+    for index, provider in enumerate(config.providers):
+        where = f"{source}: providers[{index}] ({provider.name})"
+        if provider.name in names:
+            raise ConfigError(f"{where}: the name is used twice; give each provider a name of its own")
+        if "/" in provider.name:
+            raise ConfigError(f"{where}: name: a provider's name has no '/', since clients write provider/model")
+        names.add(provider.name)
+        _check_provider(provider, where, kinds)
+    asked: set[str] = set()
+    for index, model in enumerate(config.models):
+        where = f"{source}: models[{index}] ({model.name})"
+        if model.name in asked:
+            raise ConfigError(f"{where}: the name is used twice; put all its targets into one table")
+        asked.add(model.name)
+        for target in model.targets:
+            if target.provider not in names:
+                known = ", ".join(sorted(names)) or "none is configured"
+                raise ConfigError(f"{where}: targets: no provider is named {target.provider!r} (known: {known})")
+    seen: set[str] = set()
+    for index, key in enumerate(config.keys):
+        if key.name in seen:
+            raise ConfigError(f"{source}: keys[{index}] ({key.name}): the name is used twice")
+        seen.add(key.name)
+
+
+def _check_provider(provider: Provider, where: str, kinds: frozenset[str]) -> None:
+    if provider.kind not in kinds:
+        raise ConfigError(f"{where}: kind: {provider.kind!r} is not known; use one of {', '.join(sorted(kinds))}")
+    if not provider.base_url and provider.kind.endswith("-compatible"):
+        raise ConfigError(f"{where}: base_url is missing; kind {provider.kind!r} has no address of its own")
+    url = urlsplit(provider.base_url)
+    if provider.base_url and (url.scheme not in {"http", "https"} or not url.hostname or url.query or url.username):
+        raise ConfigError(
+            f"{where}: base_url: {provider.base_url!r} is not an http(s) address like https://host/v1 "
+            "without user, query or fragment"
+        )
+    if provider.on_disconnect not in {"", "abort", "drain"}:
+        raise ConfigError(f"{where}: on_disconnect is 'abort' or 'drain', not {provider.on_disconnect!r}")

@@ -1,0 +1,84 @@
+"""Measures which part of a conversation makes up its input, in UTF-8 bytes of text.
+
+The parts: ``system`` (instructions), ``tools`` (definitions), ``user`` (new text of the user),
+``context`` (retrieved material: tool results, documents and ``<context>`` or ``<documents>`` sections of the
+newest turn) and ``history`` (every turn before the newest). Images and audio are not text and not counted.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+_SECTIONS = (("<context>", "</context>"), ("<documents>", "</documents>"))
+_INSTRUCTIONS = frozenset({"system", "developer"})
+_RETRIEVED_TYPES = frozenset({"tool_result", "document", "file", "search_result", "input_file"})
+
+
+def text_bytes(text: str) -> int:
+    """Return the length of a text in UTF-8 bytes."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def measure(messages: Sequence[Any], system: Any, tools: Any) -> dict[str, int]:
+    """Return bytes by part for messages in the OpenAI or the Anthropic form; parts of size 0 are left out."""
+    sizes = {"system": content_bytes(system), "tools": len(_encode(tools)) if tools else 0}
+    newest = len(messages)
+    while newest and not (isinstance(messages[newest - 1], dict) and messages[newest - 1].get("role") == "assistant"):
+        newest -= 1
+    history = user = context = 0
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            continue
+        role = message.get("role")
+        content = message.get("content")
+        if role in _INSTRUCTIONS:
+            sizes["system"] += content_bytes(content)
+        elif index < newest:
+            history += content_bytes(content)
+            if calls := message.get("tool_calls"):
+                history += len(_encode(calls))
+        elif role == "tool":
+            context += content_bytes(content)
+        else:
+            retrieved = _retrieved_bytes(content)
+            context += retrieved
+            user += content_bytes(content) - retrieved
+    sizes |= {"history": history, "context": context, "user": user}
+    return {part: size for part, size in sizes.items() if size}
+
+
+def content_bytes(content: Any) -> int:
+    """Return the bytes of text in a message's content, whatever its form."""
+    if isinstance(content, str):
+        return text_bytes(content)
+    if isinstance(content, dict):
+        if (kind := content.get("type")) in {"image_url", "image", "input_audio"}:
+            return 0
+        if kind == "tool_use":
+            return len(_encode(content.get("input")))
+        return sum(
+            content_bytes(content.get(field)) for field in ("text", "content", "refusal", "thinking", "source", "data")
+        )
+    if isinstance(content, list):
+        return sum(map(content_bytes, content))
+    return 0
+
+
+def _retrieved_bytes(content: Any) -> int:
+    if isinstance(content, str):
+        return sum(_section_bytes(content, start, end) for start, end in _SECTIONS)
+    if isinstance(content, list):
+        return sum(map(_retrieved_bytes, content))
+    if isinstance(content, dict):
+        if content.get("type") in _RETRIEVED_TYPES:
+            return content_bytes(content)
+        return _retrieved_bytes(content.get("text"))
+    return 0
+
+
+def _section_bytes(text: str, start: str, end: str) -> int:
+    first = text.find(start)
+    last = text.rfind(end)
+    return text_bytes(text[first : last + len(end)]) if 0 <= first < last else 0
