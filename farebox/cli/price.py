@@ -192,7 +192,7 @@ def _as_json(rating: Rating, explanation: Explanation) -> dict[str, Any]:
 
 
 def _show(rating: Rating, explanation: Explanation, book: PriceBook) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     choice, result = explanation.choice, explanation.result
     if not isinstance(result, Charge):
         console.print(f"UNPRICED  {result.reason}", style="bold red")
@@ -226,7 +226,7 @@ def _show_lines(console: Console, explanation: Explanation, total: str) -> None:
 
 def _align(texts: list[str]) -> list[str]:
     """Return decimal texts with as many decimals as the longest has, so that a column can be read."""
-    decimals = max(len(text.partition(".")[2]) for text in texts)
+    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
     if not decimals:
         return texts
     return [f"{whole}.{part:0<{decimals}}" for whole, _, part in (text.partition(".") for text in texts)]

@@ -63,7 +63,7 @@ def list_models(provider: str | None, pattern: str, own_files: tuple[Path, ...],
         also = [*(tier for tier in row["tiers"] if tier != STANDARD), *(["long"] if row["long_context"] else [])]
         cells = [row["prices_usd"].get(meter, "-") for meter in _LISTED]
         table.add_row(row["provider"], row["model"], *cells, ", ".join(also))
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(table)
     console.print(f"\n{len(rows)} models, book {book.short}; USD per 1M tokens; long: long inputs cost more")
 
@@ -114,7 +114,7 @@ def show(model: str, provider: str | None, own_files: tuple[Path, ...], *, as_js
 
 
 def _show_model(provider: str, model: Model) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     console.print(f"{provider}/{model.id}", style="bold")
     console.print(f"ids       {', '.join((*model.names, *model.patterns))}")
     for meter, other in model.inherit.items():
