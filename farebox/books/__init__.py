@@ -1,1 +1,1 @@
-"""The queryable copy of the journal."""
+"""The queryable copy of the journal: Parquet by day, with a manifest that says which files count."""

@@ -1,0 +1,279 @@
+"""Asks the books: named questions with frozen rows for answers. Reads only files that the manifest lists.
+
+The list is taken once, when the books are opened, so that all answers are about the same moment; files whose
+attempts lie outside the window are not opened at all.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from farebox.books.manifest import Finding, Manifest
+from farebox.books.parquet import BooksFailed, connect
+from farebox.books.rows import (
+    AttemptRow,
+    AuditRows,
+    BooksTotal,
+    CallFilter,
+    CallRow,
+    FindingRow,
+    FlagRow,
+    Grouping,
+    GroupRow,
+    LatencyRow,
+    LineRow,
+    MeterRow,
+    OutcomeRow,
+    PartsRow,
+    Totals,
+    UnpricedRow,
+    Window,
+)
+from farebox.books.schema import PARTS, select_from_files
+from farebox.journal.record import Done
+
+_TOTAL = "coalesce(sum(total_femto), 0)"
+_UNPRICED = "count(*) FILTER (total_femto IS NULL)"
+_GROUPS = {"model": "model", "key": "key_name", "user": '"user"', "provider": "provider", "tag": "tags[$tag]"}
+_LATENCIES = {"first token": "first_token_ns", "total": "total_ns", "gateway": "gateway_ns"}
+
+
+class Books:
+    """The books as they are now, within a window of time. Close it, or use it in a ``with``.
+
+    Args:
+        data_dir: the data directory.
+        window: over `sent_at`.
+    """
+
+    def __init__(self, data_dir: Path, window: Window | None = None) -> None:
+        window = window or Window()
+        self._findings: list[Finding] = []
+        books = data_dir / "books"
+        paths: list[str] = []
+        if (books / "manifest.db").exists():
+            manifest = Manifest(books / "manifest.db")
+            try:
+                files = manifest.files("live")
+                self._findings = manifest.findings()
+            finally:
+                manifest.close()
+            paths = [
+                str(books / file.path)
+                for file in files
+                if (window.since_ns is None or file.last_ns >= window.since_ns)
+                and (window.until_ns is None or file.first_ns < window.until_ns)
+            ]
+        self._connection = connect()
+        since, until = (
+            f"{'true' if bound is None else f'sent_at {sign} make_timestamp_ns({bound:d})'}"
+            for sign, bound in ((">=", window.since_ns), ("<", window.until_ns))
+        )
+        self._run(
+            f"CREATE VIEW attempts AS SELECT * FROM ({select_from_files(paths)}) WHERE {since} AND {until}"  # noqa: S608 - paths are ours and quoted, bounds are integers
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of DuckDB."""
+        self._connection.close()
+
+    def total(self) -> BooksTotal:
+        """Return the number of attempts and the exact sum of their charges."""
+        (attempts, total, missing) = self._run(f"SELECT count(*), {_TOTAL}, {_UNPRICED} FROM attempts")[0]  # noqa: S608 - constants of this file
+        return BooksTotal(attempts, int(total), missing)
+
+    def attempts_by_id(self) -> Iterator[tuple[str, int | None, tuple[str, ...]]]:
+        """Yield every attempt's id, total in femtodollars (None where unpriced) and flags, by id."""
+        for attempt, total, flags in self._run("SELECT attempt, total_femto, flags FROM attempts ORDER BY attempt"):
+            yield attempt, None if total is None else int(total), tuple(flags)
+
+    def findings(self) -> list[Finding]:
+        """Return what the ingester found in the journal and did not bring into the books, in any window."""
+        return self._findings
+
+    def audit_rows(self, by: Grouping, tag: str = "") -> AuditRows:
+        """Return everything an audit is made of, grouped by a property or by the values of one tag."""
+        return AuditRows(
+            totals=self._totals(),
+            outcomes=self._outcomes(),
+            meters=self._meters(),
+            parts=self._parts(),
+            latencies=self._latencies(),
+            flags=self._flags(),
+            groups=self._groups(by, tag),
+            unpriced=self._unpriced(),
+            findings=self._finding_rows(),
+        )
+
+    def calls(self, limit: int, wanted: CallFilter | None = None) -> list[CallRow]:
+        """Return calls, the newest first."""
+        wanted = wanted or CallFilter()
+        rows = self._run(
+            """
+            SELECT call, epoch_ns(min(sent_at)), first(key_name), first("user"), first(asked_model),
+                arg_max(provider, number), count(*),
+                coalesce(any_value(outcome) FILTER (final), arg_max(outcome, number)),
+                list_sort(list_distinct(flatten(list(flags)))), sum(input_tokens)::HUGEINT,
+                sum(output_tokens)::HUGEINT, coalesce(sum(total_femto), 0)::HUGEINT, count(*) FILTER (total_femto IS NULL), arg_max(total_ns, number)
+            FROM attempts GROUP BY call
+            HAVING ($model = '' OR bool_or($model IN (model, asked_model)))
+                AND ($key = '' OR bool_or($key IN (key, key_name)))
+                AND ($outcome = '' OR bool_or(outcome = $outcome))
+                AND ($flag = '' OR bool_or(list_contains(flags, $flag)))
+            ORDER BY min(sent_at) DESC, call DESC LIMIT $limit
+            """,
+            {**msgspec.structs.asdict(wanted), "limit": limit},
+        )
+        fields = CallRow.__struct_fields__
+        return [msgspec.convert(dict(zip(fields, row, strict=True)), CallRow) for row in rows]
+
+    def attempts_of(self, call_or_attempt: str) -> list[AttemptRow]:
+        """Return the attempts of a call, in order; an attempt's id finds its whole call."""
+        rows = self._run(
+            """
+            SELECT * REPLACE (epoch_ns(sent_at) AS sent_at, epoch_ns(done_at) AS done_at) FROM attempts
+            WHERE call = $id OR call = (SELECT any_value(call) FROM attempts WHERE attempt = $id) ORDER BY number
+            """,
+            {"id": call_or_attempt},
+        )
+        names = [column[0] for column in self._connection.description or ()]
+        return [_attempt(dict(zip(names, row, strict=True))) for row in rows]
+
+    def _totals(self) -> Totals:
+        row = self._run(
+            f"""
+            SELECT count(DISTINCT call), count(*), count(DISTINCT call) FILTER (number > 1),
+                count(*) FILTER (final AND outcome = 'ok'), count(*) FILTER (final AND outcome = 'client_gone'),
+                {_TOTAL}, {_UNPRICED}, epoch_ns(min(sent_at)), epoch_ns(max(sent_at)) FROM attempts
+            """  # noqa: S608 - constants of this file
+        )[0]
+        calls, attempts, retried, answered, hung_up, total, missing, first_ns, last_ns = row
+        return Totals(calls, attempts, retried, answered, hung_up, int(total), missing, first_ns, last_ns)
+
+    def _outcomes(self) -> tuple[OutcomeRow, ...]:
+        rows = self._run(
+            f"SELECT outcome, count(*), {_TOTAL} FROM attempts GROUP BY outcome ORDER BY count(*) DESC, outcome"  # noqa: S608 - constants of this file
+        )
+        return tuple(OutcomeRow(outcome, count, int(total)) for outcome, count, total in rows)
+
+    def _meters(self) -> tuple[MeterRow, ...]:
+        rows = self._run(
+            """
+            WITH metered AS (
+                SELECT meter, sum(quantity) AS quantity FROM (
+                    SELECT unnest(map_keys(meters)) AS meter, unnest(map_values(meters)) AS quantity FROM attempts)
+                GROUP BY meter),
+            priced AS (
+                SELECT line.meter AS meter, sum(line.quantity) AS quantity, sum(line.amount_femto) AS amount_femto
+                FROM (SELECT unnest(lines) AS line FROM attempts) GROUP BY line.meter)
+            SELECT meter, coalesce(metered.quantity, 0), coalesce(priced.quantity, 0), coalesce(amount_femto, 0)
+            FROM metered FULL JOIN priced USING (meter) ORDER BY coalesce(amount_femto, 0) DESC, meter
+            """
+        )
+        return tuple(MeterRow(meter, int(one), int(two), int(amount)) for meter, one, two, amount in rows)
+
+    def _parts(self) -> PartsRow:
+        size = " + ".join(f"coalesce(part_{part}, 0)" for part in PARTS)
+        sums = ", ".join(
+            f"coalesce(sum(part_{part}), 0), coalesce(sum(input_tokens::DOUBLE * coalesce(part_{part}, 0) / size), 0)"
+            for part in PARTS
+        )
+        row = self._run(
+            f"SELECT count(*), coalesce(sum(input_tokens), 0), {sums} FROM (SELECT *, {size} AS size FROM attempts) "  # noqa: S608 - constants of this file
+            "WHERE size > 0 AND input_tokens IS NOT NULL"
+        )[0]
+        sizes = dict(zip(PARTS, map(int, row[2::2]), strict=True))
+        return PartsRow(row[0], int(row[1]), sizes, dict(zip(PARTS, row[3::2], strict=True)))
+
+    def _latencies(self) -> tuple[LatencyRow, ...]:
+        columns = ", ".join(
+            f"count({column}), quantile_disc({column}, [0.5, 0.9, 0.99])" for column in _LATENCIES.values()
+        )
+        row = self._run(f"SELECT {columns} FROM attempts WHERE outcome = 'ok'")[0]  # noqa: S608 - constants of this file
+        return tuple(
+            LatencyRow(name, count, *(quantiles or (None, None, None)))
+            for name, count, quantiles in zip(_LATENCIES, row[0::2], row[1::2], strict=True)
+        )
+
+    def _flags(self) -> tuple[FlagRow, ...]:
+        rows = self._run(
+            f"SELECT flag, count(*), {_TOTAL} FROM (SELECT unnest(flags) AS flag, total_femto FROM attempts) "  # noqa: S608 - constants of this file
+            "GROUP BY flag ORDER BY count(*) DESC, flag"
+        )
+        return tuple(FlagRow(flag, count, int(total)) for flag, count, total in rows)
+
+    def _groups(self, by: Grouping, tag: str) -> tuple[GroupRow, ...]:
+        rows = self._run(
+            f"""
+            SELECT coalesce({_GROUPS[by]}, '') AS name, count(DISTINCT call), count(*), coalesce(sum(input_tokens), 0),
+                coalesce(sum(output_tokens), 0), {_TOTAL} AS total, {_UNPRICED},
+                quantile_disc(total_ns, 0.5) FILTER (outcome = 'ok')
+            FROM attempts GROUP BY name ORDER BY total DESC, name
+            """,  # noqa: S608 - constants of this file; the tag's name is a parameter
+            {"tag": tag} if by == "tag" else {},
+        )
+        return tuple(
+            GroupRow(name, calls, attempts, int(tokens_in), int(tokens_out), int(total), missing, p50)
+            for name, calls, attempts, tokens_in, tokens_out, total, missing, p50 in rows
+        )
+
+    def _unpriced(self) -> tuple[UnpricedRow, ...]:
+        rows = self._run(
+            "SELECT provider, model, unpriced, count(*) FROM attempts WHERE total_femto IS NULL "
+            "GROUP BY ALL ORDER BY count(*) DESC, provider, model, unpriced"
+        )
+        return tuple(UnpricedRow(*row) for row in rows)
+
+    def _finding_rows(self) -> tuple[FindingRow, ...]:
+        rows: dict[str, FindingRow] = {}
+        for each in self._findings:
+            known = rows.get(each.kind)
+            amount = (msgspec.msgpack.decode(each.done, type=Done).total_femto or 0) if each.done else 0
+            example = each.attempt or f"{each.writer}/{each.segment}: {each.detail}"
+            rows[each.kind] = FindingRow(
+                each.kind,
+                (known.count if known else 0) + 1,
+                (known.total_femto if known else 0) + amount,
+                known.example if known else example,
+            )
+        return tuple(rows.values())
+
+    def _run(self, query: str, parameters: dict[str, Any] | None = None) -> list[Any]:
+        import duckdb  # noqa: PLC0415 - see `parquet.connect`
+
+        try:
+            return self._connection.execute(query, parameters or None).fetchall()
+        except duckdb.IOException as error:
+            raise BooksFailed(
+                f"The books cannot be read: {error}. Ask again; if it stays, a file is missing."
+            ) from error
+
+
+def _attempt(row: dict[str, Any]) -> AttemptRow:
+    parts = {part: row[f"part_{part}"] for part in PARTS if row[f"part_{part}"] is not None}
+    lines = tuple(
+        LineRow(line["meter"], line["quantity"], int(line["unit_price_femto"]), int(line["amount_femto"]), line["rate"])
+        for line in row["lines"]
+    )
+    special = {
+        "sent_at_ns": row["sent_at"],
+        "done_at_ns": row["done_at"],
+        "parts": parts,
+        "lines": lines,
+        "flags": tuple(row["flags"]),
+        "total_femto": _whole(row["total_femto"]),
+    }
+    names = AttemptRow.__struct_fields__
+    return AttemptRow(**{name: special[name] if name in special else row[name] for name in names})
+
+
+def _whole(amount: Any) -> int | None:
+    return None if amount is None else int(amount)

@@ -1,0 +1,239 @@
+"""One row per attempt: the columns of the books, and the row that a `Sent` and its `Done` make.
+
+Columns are added at the end and never change their meaning; a file written before a column existed reads
+NULL there. NULL means "not reported", which is not 0. Amounts are whole femtodollars (1e-15 USD).
+"""
+
+import msgspec
+
+from farebox.charge import Line
+from farebox.journal.record import Done, Sent
+from farebox.usage import METERS
+
+NS_PER_DAY = 86_400_000_000_000
+PARTS = ("system", "tools", "history", "context", "user")
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of the books.
+
+    Attributes:
+        name: as in the Parquet files.
+        kind: DuckDB's type of it.
+        meaning: for the documentation.
+    """
+
+    name: str
+    kind: str
+    meaning: str
+
+
+LINE_KIND = (
+    "STRUCT(meter VARCHAR, quantity BIGINT, unit_price_femto DECIMAL(38,0), amount_femto DECIMAL(38,0), rate VARCHAR)[]"
+)
+
+COLUMNS: tuple[Column, ...] = (
+    Column("attempt", "VARCHAR", "attempt id, `<call>.<number>`"),
+    Column("call", "VARCHAR", "call id"),
+    Column("number", "BIGINT", "number of the attempt within its call, from 1"),
+    Column("sent_at", "TIMESTAMP_NS", "UTC, when the attempt was put on record, before its first byte left"),
+    Column("done_at", "TIMESTAMP_NS", "UTC, when its end was known"),
+    Column("key", "VARCHAR", "id of the virtual key, empty for open access"),
+    Column("key_name", "VARCHAR", "the key's name at that time"),
+    Column("user", "VARCHAR", "the end user the client named, or empty"),
+    Column("tags", "MAP(VARCHAR, VARCHAR)", "the call's tags"),
+    Column("dialect", "VARCHAR", "of the client: `openai` or `anthropic`"),
+    Column("operation", "VARCHAR", "`chat`, `embeddings`, `messages` or `count_tokens`"),
+    Column("provider_operation", "VARCHAR", "what was asked of the provider in its own dialect, or empty"),
+    Column("asked_model", "VARCHAR", "what the client asked for"),
+    Column("provider", "VARCHAR", "name of the provider in the configuration"),
+    Column("rate_provider", "VARCHAR", "whose rates apply: the provider's id in the price book"),
+    Column("model", "VARCHAR", "what was asked of the provider"),
+    Column("stream", "BOOLEAN", "whether the answer streamed"),
+    Column("body_bytes", "BIGINT", "size of the body that was sent"),
+    Column("part_system", "BIGINT", "UTF-8 bytes of system and developer prompts in the input"),
+    Column("part_tools", "BIGINT", "UTF-8 bytes of tool definitions"),
+    Column("part_history", "BIGINT", "UTF-8 bytes of earlier turns"),
+    Column("part_context", "BIGINT", "UTF-8 bytes of retrieved context"),
+    Column("part_user", "BIGINT", "UTF-8 bytes of new user text"),
+    Column("output_cap", "BIGINT", "the output limit sent to the provider in tokens, over all choices"),
+    Column("outcome", "VARCHAR", "how it ended, see below"),
+    Column("final", "BOOLEAN", "whether the client got this attempt's answer"),
+    Column("status", "BIGINT", "HTTP status of the provider, 0 where there was none"),
+    Column("finish", "VARCHAR", "the provider's own finish reason, or empty"),
+    Column("flags", "VARCHAR[]", "what to know before trusting the amount, see below"),
+    Column("error", "VARCHAR", "the provider's or the transport's words, or empty"),
+    Column("usage_raw", "VARCHAR", "the provider's usage object, verbatim JSON, or empty"),
+    Column("meters", "MAP(VARCHAR, BIGINT)", "disjoint quantities by meter"),
+    Column("input_tokens", "BIGINT", "sum of the input meters"),
+    Column("output_tokens", "BIGINT", "sum of the output meters"),
+    Column("lines", LINE_KIND, "the charge, line by line; amount = quantity x unit price"),
+    Column("total_femto", "DECIMAL(38,0)", "sum of the lines in femtodollars, NULL where unpriced"),
+    Column("unpriced", "VARCHAR", "why there is no price, or empty"),
+    Column("book", "VARCHAR", "hash of the price book"),
+    Column("answered_model", "VARCHAR", "the model the provider says it used, or empty"),
+    Column("service_tier", "VARCHAR", "the tier the provider says it used, or empty"),
+    Column("provider_request", "VARCHAR", "the provider's request id, or empty"),
+    Column("first_token_ns", "BIGINT", "from sending to the first event with content"),
+    Column("total_ns", "BIGINT", "from sending to the end"),
+    Column("gateway_ns", "BIGINT", "time spent inside Farebox"),
+    Column("writer", "VARCHAR", "directory in the journal that the attempt came from"),
+)
+
+_MOMENTS = ("sent_at", "done_at")
+
+
+class Row(msgspec.Struct, gc=False):
+    """An attempt as it is handed to DuckDB; the field names are the columns' names, moments are nanoseconds."""
+
+    attempt: str
+    call: str
+    number: int
+    sent_at: int
+    done_at: int
+    key: str
+    key_name: str
+    user: str
+    tags: dict[str, str]
+    dialect: str
+    operation: str
+    provider_operation: str
+    asked_model: str
+    provider: str
+    rate_provider: str
+    model: str
+    stream: bool
+    body_bytes: int
+    part_system: int | None
+    part_tools: int | None
+    part_history: int | None
+    part_context: int | None
+    part_user: int | None
+    output_cap: int | None
+    outcome: str
+    final: bool
+    status: int
+    finish: str
+    flags: tuple[str, ...]
+    error: str
+    usage_raw: str
+    meters: dict[str, int]
+    input_tokens: int | None
+    output_tokens: int | None
+    lines: list[dict[str, str | int]]
+    total_femto: int | None
+    unpriced: str
+    book: str
+    answered_model: str
+    service_tier: str
+    provider_request: str
+    first_token_ns: int | None
+    total_ns: int
+    gateway_ns: int
+    writer: str
+
+
+def row_of(sent: Sent, done: Done, writer: str) -> Row:
+    """Return the row of an attempt, given both its records and the writer's directory name."""
+    return Row(
+        attempt=sent.attempt,
+        call=sent.call,
+        number=sent.number,
+        sent_at=sent.at_ns,
+        done_at=done.at_ns,
+        key=sent.key,
+        key_name=sent.key_name,
+        user=sent.user,
+        tags=sent.tags,
+        dialect=sent.dialect,
+        operation=sent.operation,
+        provider_operation=sent.provider_operation,
+        asked_model=sent.asked_model,
+        provider=sent.provider,
+        rate_provider=sent.rate_provider,
+        model=sent.model,
+        stream=sent.stream,
+        body_bytes=sent.body_bytes,
+        part_system=sent.parts.get("system"),
+        part_tools=sent.parts.get("tools"),
+        part_history=sent.parts.get("history"),
+        part_context=sent.parts.get("context"),
+        part_user=sent.parts.get("user"),
+        output_cap=sent.output_cap,
+        outcome=done.outcome,
+        final=done.final,
+        status=done.status,
+        finish=done.finish,
+        flags=done.flags,
+        error=done.error,
+        usage_raw=done.usage_raw.decode("utf-8", "replace"),
+        meters=done.meters,
+        input_tokens=_family_sum(done.meters, "input"),
+        output_tokens=_family_sum(done.meters, "output"),
+        lines=[_line_of(line) for line in done.lines],
+        total_femto=done.total_femto,
+        unpriced=done.unpriced,
+        book=done.book,
+        answered_model=done.answered_model,
+        service_tier=done.service_tier,
+        provider_request=done.provider_request,
+        first_token_ns=done.first_token_ns,
+        total_ns=done.total_ns,
+        gateway_ns=done.gateway_ns,
+        writer=writer,
+    )
+
+
+def _line_of(line: Line) -> dict[str, str | int]:
+    return {
+        "meter": line.meter,
+        "quantity": line.quantity,
+        "unit_price_femto": line.unit_price_femto,
+        "amount_femto": line.amount_femto,
+        "rate": line.rate,
+    }
+
+
+def _family_sum(meters: dict[str, int], family: str) -> int | None:
+    """Return the units of one family of meters, or None where it was not reported at all."""
+    names = _FAMILIES[family]
+    found = [quantity for name, quantity in meters.items() if name in names]
+    return sum(found) if found else None
+
+
+_FAMILIES = {
+    family: frozenset(meter.name for meter in METERS.values() if meter.family == family)
+    for family in ("input", "output")
+}
+
+
+def _quoted(text: str) -> str:
+    """Return text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def select_from_json(path: str) -> str:
+    """Return SQL that reads rows, one JSON object a line, as the columns of the books."""
+    kinds = ", ".join(
+        f"{_quoted(column.name)}: {_quoted('BIGINT' if column.name in _MOMENTS else column.kind)}" for column in COLUMNS
+    )
+    moments = ", ".join(f"make_timestamp_ns({name}) AS {name}" for name in _MOMENTS)
+    # A row may carry a usage object of any size the journal holds; the reader's default stops at 16 MiB.
+    return (
+        f"SELECT * REPLACE ({moments}) FROM read_json({_quoted(path)}, format = 'newline_delimited', "  # noqa: S608 - the path is ours and quoted
+        f"columns = {{{kinds}}}, maximum_object_size = 134217728)"
+    )
+
+
+def select_from_files(paths: list[str]) -> str:
+    """Return SQL that reads the books' columns from Parquet files; of no files it makes an empty table."""
+    if not paths:
+        nothing = ", ".join(f'NULL::{column.kind} AS "{column.name}"' for column in COLUMNS)
+        return f"SELECT {nothing} WHERE false"
+    listed = ", ".join(_quoted(path) for path in paths)
+    return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"  # noqa: S608 - as above
+
+
+def day_of(at_ns: int) -> int:
+    """Return the number of the UTC day since the epoch."""
+    return at_ns // NS_PER_DAY
