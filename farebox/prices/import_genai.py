@@ -119,9 +119,6 @@ class _Importer:
             else:
                 names.append(text)
                 self.notes.append(f"{self.info.id}: {kind} {text!r} became an exact name")
-        prefixes = [pattern[:-1] for pattern in patterns if pattern.endswith("*")]
-        if self.info.id not in names and not any(self.info.id.startswith(prefix) for prefix in prefixes):
-            names.append(self.info.id)
         return sorted(set(names)), sorted(set(patterns))
 
     def _rows(self) -> Iterator[dict[str, Any] | None]:
