@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from farebox.replay.drive import run
+from farebox.replay.client import run
 from farebox.replay.formats import READERS, SERVED_AS
 from farebox.replay.plan import Dialect, Plan
 from farebox.replay.rows import TraceError

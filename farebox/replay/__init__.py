@@ -4,7 +4,7 @@ trace = replay.parse("azure_2023_conv.csv", "azure")
 summary = replay.run(replay.Plan(rows=trace, speed=60, key="..."))
 """
 
-from farebox.replay.drive import drive, run
+from farebox.replay.client import drive, run
 from farebox.replay.plan import Plan
 from farebox.replay.rows import TraceError, TraceRow
 from farebox.replay.summary import Summary
