@@ -1,6 +1,6 @@
 """What is known about a call after each step: frozen values, so that every step has a type."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -57,3 +57,28 @@ class Answered(msgspec.Struct):
     content_events: int = 0
     complete: bool = False
     damaged_events: int = 0
+
+
+class HeaderReader(Protocol):
+    """The headers of a request; names in lower case."""
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the value of a header."""
+
+
+class Inbound(msgspec.Struct, frozen=True):
+    """A call that has arrived and whose caller is known.
+
+    Attributes:
+        id: of the call.
+        key: id of the virtual key, or "".
+        key_name: the key's name, or "".
+        received_ns: monotonic clock at arrival.
+        headers: of the client.
+    """
+
+    id: str
+    key: str
+    key_name: str
+    received_ns: int
+    headers: HeaderReader

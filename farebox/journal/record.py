@@ -49,6 +49,7 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
         body_bytes: size of the body that is sent.
         parts: UTF-8 bytes of the input by part: system, tools, history, context, user.
         output_cap: the output limit sent to the provider in tokens over all choices, or None.
+        provider_operation: what was asked of the provider in its own dialect: its usage is read by that.
     """
 
     attempt: str
@@ -69,6 +70,7 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
     body_bytes: int
     parts: dict[str, int]
     output_cap: int | None
+    provider_operation: str = ""
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="D1", gc=False):

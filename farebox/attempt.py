@@ -1,0 +1,206 @@
+"""One request to one provider, from SENT to DONE, and the ways it can fail.
+
+An attempt ends exactly once: `put_done` writes the first end and ignores any other. What it costs depends on
+how it failed: a refusal is free, an answer that cannot be read is assumed at its worst case.
+"""
+
+from typing import NoReturn, Protocol
+
+import msgspec
+
+from farebox.call import Answered, Asked, Inbound
+from farebox.clock import Clock
+from farebox.config import Limits
+from farebox.dispatch import Outgoing, record_sent
+from farebox.errors import CallError, UpstreamFailed
+from farebox.journal.record import Outcome, Sent
+from farebox.journal.writer import JournalWriter
+from farebox.meter import UNBILLED, Ended, Priced, assume, end
+from farebox.money import usd_text
+from farebox.prices.book import PriceBook
+from farebox.route import Routes, Target
+from farebox.upstream import Answer, Upstream
+from farebox.wire.json_body import encode
+from farebox.wire.openai_chat import error_text
+
+# What another target may do better: our key or its model there, its load, its faults. Not the client's own errors.
+_TRY_NEXT = frozenset({401, 403, 404, 408, 429})
+
+Headers = list[tuple[str, str]]
+
+
+class StreamOut(Protocol):
+    """A stream to the client that has begun."""
+
+    async def send_bytes(self, data: bytes, /) -> None:
+        """Send bytes; raises when the client has gone."""
+
+
+class Reply(Protocol):
+    """How a call is answered: once, whole or as a stream."""
+
+    def response_bytes(self, status: int, headers: Headers, body: bytes, /) -> None:
+        """Answer with a whole body."""
+
+    def response_stream(self, status: int, headers: Headers, /) -> StreamOut:
+        """Answer with a stream."""
+
+    async def client_disconnect(self) -> None:
+        """Return when the client has gone."""
+
+
+class Edges(msgspec.Struct):
+    """What the line reaches the world through."""
+
+    clock: Clock
+    journal: JournalWriter
+    book: PriceBook
+    routes: Routes
+    upstreams: dict[str, Upstream]
+    limits: Limits
+
+
+class Failed(Exception):
+    """An attempt failed before the client saw anything.
+
+    Attributes:
+        status: what the client is told if nothing better comes.
+        headers: for the client.
+        body: the error in the client's dialect, or b"" where ``error`` says it.
+        error: the failure where Farebox, not the provider, speaks.
+        try_next: whether another target may do better.
+    """
+
+    def __init__(self, error: CallError, *, try_next: bool, body: bytes = b"", headers: Headers | None = None) -> None:
+        super().__init__(error.message)
+        self.error: CallError = error
+        self.status: int = error.status
+        self.body: bytes = body
+        self.headers: Headers = headers or []
+        self.try_next: bool = try_next
+
+
+class Attempt:
+    """One request to one provider, from SENT to DONE. Not shared."""
+
+    def __init__(self, edges: Edges, inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoing) -> None:
+        self.edges: Edges = edges
+        self.inbound: Inbound = inbound
+        self.asked: Asked = asked
+        self.target: Target = target
+        self.outgoing: Outgoing = outgoing
+        self.answered: Answered = Answered()
+        self.sent: Sent
+        self.sent_ns: int = 0
+        self.received_ns: int = 0
+        self.first_token_ns: int | None = None
+        self.status: int = 0
+        self.provider_request: str = ""
+        self.is_last: bool = True
+        self._closed: bool = False
+
+    def put_sent(self, number: int) -> None:
+        """Put the attempt on record; raises Unavailable where that is not possible."""
+        clock = self.edges.clock
+        self.sent = record_sent(self.inbound, self.asked, self.target, self.outgoing, number, clock.now_ns())
+        self.edges.journal.append_sent(self.sent)
+        self.sent_ns = clock.monotonic_ns()
+
+    def put_done(self, outcome: Outcome, priced: Priced, *, final: bool = True) -> None:
+        """Put the attempt's end on record; only the first end counts."""
+        if self._closed:
+            return
+        self._closed = True
+        clock = self.edges.clock
+        now_ns = clock.monotonic_ns()
+        ended = Ended(
+            outcome=outcome,
+            at_ns=clock.now_ns(),
+            book=self.edges.book.hash,
+            final=final,
+            status=self.status,
+            provider_request=self.provider_request,
+            first_token_ns=self.first_token_ns,
+            total_ns=(self.received_ns or now_ns) - self.sent_ns,
+            gateway_ns=self.sent_ns - self.inbound.received_ns + (now_ns - self.received_ns if self.received_ns else 0),
+        )
+        self.edges.journal.append_done(end(self.sent, priced, self.answered, ended))
+
+    def begin(self, answer: Answer) -> None:
+        """Take down what the head of the answer says."""
+        self.status = answer.status
+        self.provider_request = answer.header("x-request-id") or answer.header("request-id") or ""
+
+    def headers(self, answer: Answer | None, priced: Priced | None) -> Headers:
+        """Return the headers of the client's answer."""
+        inbound = self.inbound
+        request_id = self.provider_request or inbound.id
+        headers = [
+            ("x-request-id" if self.asked.dialect == "openai" else "request-id", request_id),
+            ("x-farebox-call", inbound.id),
+            ("x-farebox-provider", self.target.provider.name),
+            ("x-farebox-model", self.target.model),
+            ("x-farebox-attempts", str(self.sent.number)),
+        ]
+        if answer is not None:
+            passes = self.target.profile.passes_headers
+            headers += [pair for pair in answer.headers() if pair[0].startswith(passes)]
+        if priced is not None:
+            if priced.total_femto is not None:
+                headers.append(("x-farebox-cost-usd", usd_text(priced.total_femto)))
+            if priced.flags:
+                headers.append(("x-farebox-flags", ",".join(priced.flags)))
+        return headers
+
+
+def fail_garbage(attempt: Attempt, detail: str) -> NoReturn:
+    """End an attempt whose answer cannot be read: it was generated, so its worst case is assumed."""
+    attempt.answered.error = detail[:500]
+    attempt.put_done("garbage", assume(attempt.edges.book, attempt.sent), final=attempt.is_last)
+    raise Failed(
+        UpstreamFailed(
+            f"The provider {attempt.target.provider.name!r} answered what cannot be read. "
+            "Check that its base_url and kind are right.",
+            code="provider_answer_unreadable",
+        ),
+        try_next=True,
+    )
+
+
+def refuse(attempt: Attempt, answer: Answer, status: int, data: bytes) -> NoReturn:
+    """End an attempt with the provider's error, and hand that to the client in its dialect."""
+    attempt.received_ns = attempt.edges.clock.monotonic_ns()
+    try_next = status >= 500 or status in _TRY_NEXT
+    attempt.answered.error = _message_of(data) or f"status {status}"
+    attempt.put_done("error", UNBILLED, final=attempt.is_last or not try_next)
+    translation = attempt.outgoing.translation
+    body = data
+    if translation is not None:
+        status, translated = translation.translate_error(status, data)
+        body = encode(translated)
+    elif not _is_object(data):
+        raise Failed(
+            UpstreamFailed(
+                f"The provider {attempt.target.provider.name!r} answered with status {status} and no readable error.",
+                code="provider_error",
+                status=status,
+            ),
+            try_next=try_next,
+        )
+    failure = UpstreamFailed(attempt.answered.error, status=status)
+    raise Failed(failure, try_next=try_next, body=body, headers=attempt.headers(answer, None))
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(data), dict)
+    except msgspec.DecodeError:
+        return False
+
+
+def _message_of(data: bytes) -> str:
+    try:
+        body = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return data[:500].decode(errors="replace")
+    return error_text(body.get("error", body) if isinstance(body, dict) else body)

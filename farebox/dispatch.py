@@ -1,0 +1,111 @@
+"""Turns what a client asked into what one target is sent. Pure.
+
+When client and provider speak the same dialect the body is passed on as it was read, but for the model's name
+and, in OpenAI's streams, the request for usage, without which the stream could not be metered.
+"""
+
+from typing import Any
+
+import msgspec
+
+from farebox.call import Asked, Inbound
+from farebox.errors import BadRequest
+from farebox.journal.record import Sent
+from farebox.providers.profile import CONVERSATION, Operation
+from farebox.route import Target
+from farebox.translate.table import Translation, find
+from farebox.wire.json_body import encode
+from farebox.wire.operations import READINGS, Reading
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """One request to one target.
+
+    Attributes:
+        operation: what is asked of the provider, in its dialect.
+        url: where it goes.
+        headers: all of them, the provider's key included.
+        body: the bytes that are sent.
+        reading: how the answer is read.
+        translation: between the client's dialect and the provider's, or None where they are the same.
+        output_cap: the limit on output tokens that the provider is told, or None.
+    """
+
+    operation: Operation
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    reading: Reading
+    translation: Translation | None
+    output_cap: int | None
+
+
+def prepare(asked: Asked, target: Target, attempt_id: str, inbound: Inbound) -> Outgoing:
+    """Return the request that asks ``target`` for what was asked.
+
+    Args:
+        asked: the client's request.
+        target: where it goes.
+        attempt_id: the attempt's id, told to the provider so that both sides can name the request.
+        inbound: the call; of its headers only those the profile names are handed on.
+
+    Raises:
+        Untranslatable: where the target's dialect cannot express a field.
+        BadRequest: where the target does not offer the operation.
+    """
+    profile = target.profile
+    translation = find(asked.dialect, profile.dialect)
+    operation: Operation = asked.operation  # type: ignore[assignment]  # an Asked has an operation of the table
+    body: dict[str, Any] = asked.body
+    if translation is not None and operation in CONVERSATION.values():
+        operation = CONVERSATION[profile.dialect]
+        body = translation.translate_request(body, target.model)
+    elif body.get("model") != target.model:
+        body = {**body, "model": target.model}
+    url = target.urls.get(operation)
+    if url is None or (translation is not None and operation == asked.operation):
+        raise BadRequest(
+            f"The model {asked.model!r} goes to {target.provider.name!r}, which does not offer "
+            f"{asked.operation.replace('_', ' ')}. Ask for a model of a provider that does.",
+            code="unsupported_operation",
+            param="model",
+        )
+    if operation == "chat" and asked.stream:
+        options = body.get("stream_options")
+        if not (isinstance(options, dict) and options.get("include_usage") is True):
+            body = {**body, "stream_options": {**(options or {}), "include_usage": True}}
+    headers = {**target.headers, "x-client-request-id": attempt_id}
+    if translation is None:
+        for name in profile.asks_headers:
+            value = inbound.headers.get(name)
+            if value is not None:
+                headers[name] = value
+    cap = asked.output_cap
+    if cap is None and isinstance(body.get("max_tokens"), int):
+        cap = body["max_tokens"]
+    return Outgoing(operation, url, headers, encode(body), READINGS[operation], translation, cap)
+
+
+def record_sent(inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoing, number: int, at_ns: int) -> Sent:
+    """Return the record that attempt ``number`` of a call is about to be sent."""
+    return Sent(
+        f"{inbound.id}.{number}",
+        inbound.id,
+        number,
+        at_ns,
+        inbound.key,
+        inbound.key_name,
+        asked.user,
+        asked.tags,
+        asked.dialect,
+        asked.operation,
+        asked.model,
+        target.provider.name,
+        target.rate_provider,
+        target.model,
+        asked.stream,
+        len(outgoing.body),
+        asked.parts,
+        outgoing.output_cap,
+        outgoing.operation,
+    )

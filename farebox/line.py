@@ -1,0 +1,133 @@
+"""The life of one call, top to bottom.
+
+    resolve the model -> for each target: prepare, put SENT on record, send, read, price, put DONE on record
+    -> answer the client
+
+The order is the promise: SENT is on record before the first byte leaves, DONE before the client has its answer.
+A target that fails before the client has seen anything is followed by the next; after the first byte, never.
+"""
+
+import msgspec
+
+from farebox.attempt import Attempt, Edges, Failed, Reply, fail_garbage, refuse
+from farebox.call import Asked, Inbound
+from farebox.dispatch import prepare
+from farebox.errors import CallError, UpstreamFailed
+from farebox.journal.record import Outcome
+from farebox.meter import UNBILLED, assume, price_answer
+from farebox.relay import relay
+from farebox.upstream import Answer, AnswerTooLarge, BrokeOff, NeverSent
+from farebox.wire.errors_of import render
+from farebox.wire.json_body import encode
+
+ERROR_BODY_BYTES = 1 << 20
+
+
+async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> None:
+    """Answer a call.
+
+    Raises:
+        CallError: where no attempt could be made: no such model, or no room in the journal.
+    """
+    targets = edges.routes.resolve(asked.model)
+    failed: Failed | None = None
+    number = 0
+    for index, target in enumerate(targets):
+        try:
+            outgoing = prepare(asked, target, f"{inbound.id}.{number + 1}", inbound)
+        except CallError as error:
+            failed = failed or Failed(error, try_next=True)
+            continue
+        number += 1
+        attempt = Attempt(edges, inbound, asked, target, outgoing)
+        attempt.is_last = index + 1 == len(targets)
+        attempt.put_sent(number)
+        try:
+            await _run(attempt, reply)
+        except Failed as failure:
+            failed = failure
+            if failure.try_next:
+                continue
+        except BaseException:
+            attempt.put_done("lost", assume(edges.book, attempt.sent))
+            raise
+        else:
+            return
+        break
+    assert failed is not None, "a route has at least one target"
+    status, data = failed.status, failed.body
+    if not data:
+        status, error_body = render(asked.dialect, failed.error, inbound.id)
+        data = encode(error_body)
+    headers = failed.headers or [("x-farebox-call", inbound.id), ("x-farebox-attempts", str(number))]
+    reply.response_bytes(status, [("content-type", "application/json"), *headers], data)
+
+
+async def _run(attempt: Attempt, reply: Reply) -> None:
+    """Send one attempt and answer the client from it, or raise Failed."""
+    outgoing = attempt.outgoing
+    stream = attempt.asked.stream
+    upstream = attempt.edges.upstreams[attempt.target.provider.name]
+    try:
+        async with upstream.post(outgoing.url, outgoing.headers, outgoing.body, stream=stream) as answer:
+            attempt.begin(answer)
+            if answer.status != 200:
+                await _fail(attempt, answer)
+            elif stream:
+                await relay(attempt, answer, reply)
+            else:
+                await _answer_whole(attempt, answer, reply)
+    except NeverSent as error:
+        attempt.answered.error = str(error)
+        attempt.put_done("unreachable", UNBILLED, final=attempt.is_last)
+        raise Failed(
+            UpstreamFailed(
+                f"The provider {attempt.target.provider.name!r} cannot be reached. Check its base_url and the network.",
+                code="provider_unreachable",
+            ),
+            try_next=True,
+            headers=attempt.headers(None, None),
+        ) from error
+    except BrokeOff as error:
+        attempt.answered.error = str(error)
+        outcome: Outcome = "truncated" if attempt.status else "unreachable"
+        attempt.put_done(outcome, assume(attempt.edges.book, attempt.sent), final=attempt.is_last)
+        words = "did not answer in time" if error.timed_out else "broke off before its answer was complete"
+        raise Failed(
+            UpstreamFailed(
+                f"The provider {attempt.target.provider.name!r} {words}. Trying again may help.",
+                code="provider_timeout" if error.timed_out else "provider_broke_off",
+                status=504 if error.timed_out else 502,
+            ),
+            try_next=True,
+        ) from error
+
+
+async def _answer_whole(attempt: Attempt, answer: Answer, reply: Reply) -> None:
+    """Read, meter and pass on an answer that is not a stream."""
+    edges = attempt.edges
+    outgoing = attempt.outgoing
+    try:
+        data = await answer.read(edges.limits.answer_bytes)
+        attempt.received_ns = edges.clock.monotonic_ns()
+        attempt.answered = outgoing.reading.answer(data)
+        body = data
+        if outgoing.translation is not None:
+            body = encode(outgoing.translation.translate_response(msgspec.json.decode(data), attempt.asked.model))
+    except (msgspec.DecodeError, AnswerTooLarge, CallError) as error:
+        fail_garbage(attempt, str(error))
+    attempt.first_token_ns = attempt.received_ns - attempt.sent_ns
+    priced = price_answer(edges.book, attempt.sent, attempt.answered)
+    attempt.put_done("ok", priced)
+    reply.response_bytes(200, [("content-type", "application/json"), *attempt.headers(answer, priced)], body)
+
+
+async def _fail(attempt: Attempt, answer: Answer) -> None:
+    """End an attempt that the provider refused: nothing was generated, so nothing is billed."""
+    if answer.status < 400:
+        fail_garbage(attempt, f"status {answer.status} is neither an answer nor an error")
+    try:
+        data = await answer.read(ERROR_BODY_BYTES)
+    except (AnswerTooLarge, BrokeOff):
+        data = b""
+    refuse(attempt, answer, answer.status, data)

@@ -1,0 +1,259 @@
+"""Passes a provider's stream on to the client, event by event, and meters it on the way.
+
+Rules: nothing is sent to the client before the first event with meaning, so that an error there is a real
+error; after that nothing is ever retried or spliced. The protocol's own end, not the end of the connection,
+says that an answer is complete. An event goes out as the bytes that came in, unless it carries usage.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from farebox.attempt import Attempt, Reply, StreamOut, fail_garbage, refuse
+from farebox.errors import UpstreamFailed
+from farebox.journal.record import Outcome
+from farebox.meter import Priced, estimate, price_answer
+from farebox.money import usd_text
+from farebox.upstream import Answer, BrokeOff
+from farebox.wire.errors_of import render_event
+from farebox.wire.json_body import encode
+from farebox.wire.sse import Event, EventTooLarge, SseDecoder
+from farebox.wire.sse import encode as encode_event
+
+STREAM_HEADERS = [("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")]
+# An error as the first event of a stream becomes the status it would have been without streaming.
+_STATUS_OF_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "overloaded_error": 529,
+}
+# What a provider may still send after the client has gone, before the connection is cut.
+_DRAIN_BYTES = 16 << 20
+_DRAIN_SECONDS = 120.0
+
+
+class _ClientGone(Exception):
+    """The client hung up."""
+
+
+async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
+    """Stream one answer to the client.
+
+    Raises:
+        Failed: where it fails before the client has seen anything.
+        BrokeOff: where the connection breaks before the first event.
+    """
+    kind = answer.header("content-type") or ""
+    if "text/event-stream" not in kind:
+        fail_garbage(attempt, f"a stream was asked for, the answer is {kind or 'of no type'}")
+    stream = _Stream(attempt, answer)
+    pending = await stream.begin()
+    out = reply.response_stream(200, [*STREAM_HEADERS, *attempt.headers(answer, None)])
+    task = asyncio.current_task()
+    gone = asyncio.ensure_future(reply.client_disconnect())
+    if task is not None and not attempt.target.drains:
+        gone.add_done_callback(lambda done: None if done.cancelled() or stream.ended else task.cancel())
+    outcome: Outcome = "lost"
+    try:
+        outcome = await _pass_on(stream, pending, out)
+    except asyncio.CancelledError:
+        if not gone.done() or task is None:
+            raise  # the worker is being stopped, not the client gone
+        task.uncancel()
+        outcome = "client_gone"
+    except _ClientGone:
+        outcome = "client_gone"
+    finally:
+        stream.ended = True
+        gone.cancel()
+        if outcome == "lost":
+            attempt.put_done("lost", stream.price())
+    if outcome == "client_gone" and attempt.target.drains:
+        await stream.drain()
+    attempt.received_ns = attempt.edges.clock.monotonic_ns()
+    attempt.put_done(outcome, stream.price())
+
+
+async def _pass_on(stream: "_Stream", pending: bytes, out: StreamOut) -> Outcome:
+    """Send everything to the client; return how the stream ended."""
+    try:
+        while True:
+            if pending:
+                await _send(out, pending)
+            chunk = await stream.answer.next_chunk()
+            if chunk is None:
+                break
+            pending = stream.take(chunk)
+        tail = stream.finish()
+        complete = stream.is_complete
+    except (BrokeOff, EventTooLarge) as error:
+        stream.answered.error = stream.answered.error or str(error)[:500]
+        tail = b""
+        complete = stream.answered.complete
+    if complete:
+        await _send(out, tail)
+        return "ok"
+    if stream.error_passed_on:
+        await _send(out, tail)
+        return "error"
+    await _send(out, tail + stream.cut_event())
+    return "truncated"
+
+
+async def _send(out: StreamOut, data: bytes) -> None:
+    if data:
+        try:
+            await out.send_bytes(data)
+        except RuntimeError as error:  # the server's ProtocolClosed
+            raise _ClientGone from error
+
+
+class _Stream:
+    """One provider's stream as it is read: decoded, metered, rewritten where it must be."""
+
+    def __init__(self, attempt: Attempt, answer: Answer) -> None:
+        self.attempt: Attempt = attempt
+        self.answer: Answer = answer
+        self.answered = attempt.answered
+        self.ended: bool = False
+        self.error_passed_on: bool = False
+        self.priced: Priced | None = None
+        read_event = attempt.outgoing.reading.event
+        assert read_event is not None, "an operation that streams can be read as events"
+        self._read_event = read_event
+        self._decoder = SseDecoder(attempt.edges.limits.event_bytes)
+        translation = attempt.outgoing.translation
+        asked = attempt.asked
+        self._translator = (
+            translation.stream(asked.model, include_usage=asked.include_usage) if translation is not None else None
+        )
+        self._wants_usage: bool = asked.include_usage
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the protocol's own end was seen; a finish reason and a clean end of the body say the same."""
+        return self.answered.complete or (bool(self.answered.finish) and not self.answered.error)
+
+    async def begin(self) -> bytes:
+        """Read up to the first event with meaning and return what the client gets first."""
+        out: list[bytes] = []
+        while True:
+            chunk = await self.answer.next_chunk()
+            if chunk is None:
+                out.append(self.finish())
+                if not self.is_complete:
+                    fail_garbage(self.attempt, "the stream ended before its first event")
+                break
+            try:
+                events = self._decoder.feed(chunk)
+            except EventTooLarge as error:
+                fail_garbage(self.attempt, str(error))
+            out.extend(map(self._take_event, events))
+            if self.answered.error:
+                first = next((event for event in events if event.data), None)
+                data = b"" if first is None else first.data
+                refuse(self.attempt, self.answer, _status_of(data), data)
+            if any(event.data for event in events):
+                break
+        return b"".join(out)
+
+    def take(self, chunk: bytes) -> bytes:
+        """Take bytes in; return what goes to the client."""
+        events = self._decoder.feed(chunk)
+        if len(events) == 1:
+            return self._take_event(events[0])
+        return b"".join(map(self._take_event, events))
+
+    def finish(self) -> bytes:
+        """Take the end of the body in; return what goes to the client."""
+        rest = self._decoder.rest()
+        out = b""
+        if rest.strip():
+            # Some servers leave out the empty line after the last event.
+            out = b"".join(map(self._take_event, self._decoder.feed(b"\n\n")))
+        if self._translator is not None:
+            out += b"".join(self._translator.finish())
+        return out
+
+    def _take_event(self, event: Event) -> bytes:
+        answered = self.answered
+        carries_usage = bool(event.data) and self._read_event(event.data, answered)
+        if self.attempt.first_token_ns is None and answered.content_events:
+            self.attempt.first_token_ns = self.attempt.edges.clock.monotonic_ns() - self.attempt.sent_ns
+        if carries_usage:
+            self.priced = price_answer(self.attempt.edges.book, self.attempt.sent, answered)
+        if answered.error:
+            self.error_passed_on = True
+        if self._translator is not None:
+            pieces = self._translator.feed(event)
+            if self.priced is not None:
+                pieces = [_with_cost(piece, self.priced) if b'"usage"' in piece else piece for piece in pieces]
+            return b"".join(pieces)
+        if carries_usage and self.priced is not None:
+            return _with_cost(event.raw, self.priced) if self._wants_usage else b""
+        return event.raw
+
+    def cut_event(self) -> bytes:
+        """Return the error event that ends a stream which the provider broke off."""
+        error = UpstreamFailed(
+            "The provider broke off its answer. What was received is incomplete.", code="stream_truncated"
+        )
+        return render_event(self.attempt.asked.dialect, error, self.attempt.inbound.id)
+
+    def price(self) -> Priced:
+        """Return what the stream costs by all that was seen of it."""
+        if self.priced is not None:
+            return self.priced
+        book, sent = self.attempt.edges.book, self.attempt.sent
+        if self.answered.complete:
+            return price_answer(book, sent, self.answered)
+        return estimate(book, sent, self.answered)
+
+    async def drain(self) -> None:
+        """Read on without a client until the end, for the usage; bounded in bytes and time."""
+        seen = 0
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while seen < _DRAIN_BYTES and (chunk := await self.answer.next_chunk()) is not None:
+                    seen += len(chunk)
+                    self.take(chunk)
+        except (BrokeOff, EventTooLarge, TimeoutError) as error:
+            self.answered.error = self.answered.error or f"while draining: {error}"[:500]
+
+
+def _with_cost(raw: bytes, priced: Priced) -> bytes:
+    """Return an event with ``cost`` (USD, decimal text, null where unpriced) inside its usage object."""
+    events = SseDecoder().feed(raw)
+    if len(events) != 1:
+        return raw
+    body: dict[str, Any] = msgspec.json.decode(events[0].data)
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return raw
+    cost = None if priced.total_femto is None else usd_text(priced.total_femto)
+    return encode_event(encode({**body, "usage": {**usage, "cost": cost}}), events[0].name)
+
+
+def _status_of(data: bytes) -> int:
+    """Return the HTTP status that an error event would have had as an answer of its own."""
+    try:
+        body = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return 502
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return 502
+    for field in ("status", "code"):
+        value = error.get(field)
+        if isinstance(value, int) and 400 <= value <= 599:
+            return value
+    return next(
+        (_STATUS_OF_TYPE[str(w)] for w in (error.get("type"), error.get("code")) if str(w) in _STATUS_OF_TYPE), 502
+    )

@@ -1,0 +1,89 @@
+"""Which targets may answer a call, in order. Pure: the table is built from the configuration once."""
+
+import msgspec
+
+from farebox.config import Config, Provider
+from farebox.errors import NotFound
+from farebox.providers.profile import PROFILES, Operation, Profile
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A provider and the model to ask of it.
+
+    Attributes:
+        provider: its configuration.
+        profile: what is known about its kind.
+        model: the model's name there.
+        rate_provider: whose prices apply.
+        urls: address by operation.
+        headers: every request carries these, the key included.
+        drains: whether a stream is read to its end after the client has gone.
+    """
+
+    provider: Provider
+    profile: Profile
+    model: str
+    rate_provider: str
+    urls: dict[Operation, str]
+    headers: dict[str, str]
+    drains: bool
+
+
+class Routes:
+    """The table of models."""
+
+    def __init__(self, config: Config) -> None:
+        self._providers: dict[str, Provider] = {provider.name: provider for provider in config.providers}
+        self._models: dict[str, tuple[Target, ...]] = {
+            model.name: tuple(_target(self._providers[target.provider], target.model) for target in model.targets)
+            for model in config.models
+        }
+        self._direct: dict[str, Target] = {name: _target(p, "") for name, p in self._providers.items()}
+
+    def resolve(self, model: str) -> tuple[Target, ...]:
+        """Return the targets of a model that a client asked for, by name or as ``provider/model``.
+
+        Raises:
+            NotFound: where there is no such model.
+        """
+        targets = self._models.get(model)
+        if targets is not None:
+            return targets
+        provider, _, name = model.partition("/")
+        direct = self._direct.get(provider)
+        if direct is not None and name:
+            return (msgspec.structs.replace(direct, model=name),)
+        raise NotFound(
+            f"The model {model[:200]!r} does not exist here. GET /v1/models lists those that do; any model of a "
+            f"provider can be asked for as 'provider/model' (providers: {', '.join(self._providers) or 'none'}).",
+            code="model_not_found",
+            param="model",
+        )
+
+    def names(self) -> list[str]:
+        """Return the models that clients can ask for by name, as configured."""
+        return list(self._models)
+
+
+def _target(provider: Provider, model: str) -> Target:
+    profile = PROFILES[provider.kind]
+    base = (provider.base_url or profile.base_url).rstrip("/")
+    if profile.dialect == "anthropic":
+        base = base.removesuffix("/v1")  # the paths of this dialect begin with it
+    headers = {
+        "content-type": "application/json",
+        "accept-encoding": "identity",
+        **profile.headers,
+        **{name.lower(): value for name, value in provider.headers.items()},
+    }
+    if provider.api_key:
+        headers[profile.auth_header] = profile.auth_prefix + provider.api_key
+    return Target(
+        provider=provider,
+        profile=profile,
+        model=model,
+        rate_provider=provider.rates or profile.rate_provider or provider.name,
+        urls={operation: base + path for operation, path in profile.paths.items()},
+        headers=headers,
+        drains=(provider.on_disconnect or profile.on_disconnect) == "drain",
+    )

@@ -1,0 +1,152 @@
+"""One process of the data plane: builds the edges, listens, and leaves nothing unsettled when it is stopped.
+
+Started by `supervise` as ``python -m farebox.worker SPEC``; it stops on SIGTERM or when its parent is gone.
+"""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+
+import uvloop
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from farebox.attempt import Edges
+from farebox.auth import KeyRing
+from farebox.clock import Clock, SystemClock
+from farebox.config import Config
+from farebox.errors import FareboxError, Unavailable
+from farebox.ids import IdSource
+from farebox.journal.writer import JournalWriter, sync
+from farebox.listen import Listener
+from farebox.route import Routes
+from farebox.state.keys import KeyStore, load_pepper
+from farebox.state.pricebook import load_book
+from farebox.state.settings import Settings, load_settings
+from farebox.upstream import Upstream
+
+_KEYS_POLL_S = 0.25
+_KEYS_STALE_S = 5.0  # how long the last snapshot of keys holds when state.db cannot be read
+_SYNC_S = 1.0
+_BACKLOG = 2048
+_CONCURRENT = 16_384
+
+
+class KeyWatch:
+    """Keeps the snapshot of keys current: a revoked key stops working within a second in every worker."""
+
+    def __init__(self, store: KeyStore, config: Config, clock: Clock) -> None:
+        self._store = store
+        self._config = config
+        self._clock = clock
+        self._version: int = store.version()
+        self._ring: KeyRing = store.snapshot(config.keys)
+        self._checked_ns: int = clock.monotonic_ns()
+
+    def ring(self) -> KeyRing:
+        """Return the current snapshot.
+
+        Raises:
+            Unavailable: where state.db could not be read for too long; a revoked key may be in the snapshot.
+        """
+        if self._clock.monotonic_ns() - self._checked_ns > _KEYS_STALE_S * 1e9:
+            raise Unavailable("The key store cannot be read, so no key can be checked.", code="keys_unavailable")
+        return self._ring
+
+    async def run(self) -> None:
+        """Look for changes until cancelled."""
+        while True:
+            await asyncio.sleep(_KEYS_POLL_S)
+            try:
+                version = await asyncio.to_thread(self._store.version)
+                if version != self._version:
+                    self._ring = await asyncio.to_thread(self._store.snapshot, self._config.keys)
+                    self._version = version
+                self._checked_ns = self._clock.monotonic_ns()
+            except sqlite3.Error as error:
+                print(f"farebox: state.db cannot be read: {error}", file=sys.stderr, flush=True)
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM, or until the parent is gone."""
+    clock = SystemClock()
+    ids = IdSource()
+    config = settings.config
+    data_dir = settings.data_dir
+    journal = JournalWriter(data_dir / "journal", ids.instance, clock)
+    store = KeyStore(data_dir, load_pepper(data_dir, os.environ.get("FAREBOX_PEPPER")))
+    watch = KeyWatch(store, config, clock)
+    edges = Edges(
+        clock=clock,
+        journal=journal,
+        book=load_book(settings.price_files),
+        routes=Routes(config),
+        upstreams={provider.name: Upstream(provider) for provider in config.providers},
+        limits=config.limits,
+    )
+    listener = Listener(edges, ids, watch.ring)
+    server = Server(
+        listener,
+        address=config.host,
+        port=settings.port,
+        interface=Interfaces.RSGI,
+        log_enabled=False,
+        websockets=False,
+        backlog=_BACKLOG,
+        backpressure=_CONCURRENT,
+    )
+    background = [asyncio.create_task(job) for job in (watch.run(), _sync_journal(journal))]
+    serving = asyncio.create_task(server.serve())
+    _announce(settings)
+    await _stopped(settings)
+    listener.stopping = True
+    if listener.in_flight:
+        try:
+            await asyncio.wait_for(listener.idle.wait(), settings.grace_s)
+        except TimeoutError:
+            print(f"farebox: {listener.in_flight} calls cut at the end of the grace period", file=sys.stderr)
+    server.stop()  # type: ignore[no-untyped-call]  # granian leaves it without annotations
+    for task in (*background, serving):
+        task.cancel()
+    await asyncio.gather(*background, serving, return_exceptions=True)
+    for upstream in edges.upstreams.values():
+        await upstream.close()
+    journal.close()
+
+
+async def _sync_journal(journal: JournalWriter) -> None:
+    while True:
+        await asyncio.sleep(_SYNC_S)
+        await asyncio.to_thread(sync, journal.take_unsynced())
+
+
+def _announce(settings: Settings) -> None:
+    """Tell the parent that this worker listens."""
+    if settings.ready_fd is not None:
+        os.write(settings.ready_fd, b"+")
+        os.close(settings.ready_fd)
+
+
+async def _stopped(settings: Settings) -> None:
+    """Return on SIGTERM or SIGINT, or when the parent's end of the life line closes."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    if settings.life_fd is not None:
+        loop.add_reader(settings.life_fd, stopped.set)
+    await stopped.wait()
+
+
+def main() -> None:
+    """Run one worker from the settings on the command line."""
+    try:
+        uvloop.run(run(load_settings(sys.argv[1])))
+    except FareboxError as error:
+        sys.exit(f"farebox: {error}")
+
+
+if __name__ == "__main__":
+    main()
