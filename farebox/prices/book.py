@@ -37,7 +37,7 @@ class PriceBook:
         self._cards: dict[str, tuple[Card, Matcher]] = {}
         self._schedules: dict[tuple[str, str, str, str], Schedule] = {}
         self.memo: dict[Any, Any] = {}
-        self.hash: str = _hash_files([*sorted(shipped.items()), *own])
+        self.hash: str = _hash_files([*(data for _, data in sorted(shipped.items())), *(data for _, data in own)])
 
     @property
     def short(self) -> str:
@@ -147,9 +147,10 @@ def _add_own(own: Iterable[Model], shipped: Sequence[Model]) -> tuple[Model, ...
     return (*mine, *by_id.values())
 
 
-def _hash_files(files: Iterable[tuple[str, bytes]]) -> str:
+def _hash_files(files: Iterable[bytes]) -> str:
+    """Return the hash of the contents in their order; where a file lies does not matter, its lengths do."""
     digest = hashlib.sha256()
-    for name, data in files:
-        digest.update(f"{len(name)} {name} {len(data)} ".encode())
+    for data in files:
+        digest.update(f"{len(data)}:".encode())
         digest.update(data)
     return digest.hexdigest()

@@ -20,8 +20,6 @@ BOOK = load_book()
 
 # Mechanisms that this release does not price; each names what is missing.
 NOT_YET = {
-    "oai-15-realtime-audio": "the realtime API has no normaliser",
-    "oai-17-image-tokens": "the images API has no normaliser",
     "oai-19-sft-training": "training is not an attempt",
     "oai-25-file-search-storage": "storage by the day has no meter",
 }
@@ -35,12 +33,14 @@ def read_cases() -> list[Any]:
 
 
 def as_chat(usage: dict[str, Any]) -> dict[str, Any]:
-    """The responses API counts as the chat API does, under other names."""
+    """The responses, realtime and images APIs count as the chat API does, under other names."""
     names = {
         "input_tokens": "prompt_tokens",
         "output_tokens": "completion_tokens",
         "input_tokens_details": "prompt_tokens_details",
         "output_tokens_details": "completion_tokens_details",
+        "input_token_details": "prompt_tokens_details",
+        "output_token_details": "completion_tokens_details",
     }
     return {names.get(key, key): value for key, value in usage.items()}
 

@@ -7,6 +7,7 @@ here, for a reason in `REFUSED`; everything that is charged must be equal to the
 import random
 from datetime import UTC, datetime
 from decimal import Decimal
+from timeit import repeat
 from typing import Any
 
 import pytest
@@ -174,3 +175,20 @@ def test_every_model_with_a_price_by_the_token_is_priced(provider: str, count: i
             assert found.id == info.id
         priced += 1
     assert priced == count
+
+
+def test_a_charge_is_at_least_twenty_times_as_fast() -> None:
+    usage = Usage({"input": 86, "cache_read": 1920, "output": 300}, 2006)
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    at_ns = int(at.timestamp()) * 10**9
+    rating = Rating(provider="openai", answered="gpt-4o", asked="gpt-4o", usage=usage, at_ns=at_ns)
+    other = as_other(usage)
+    ours = min(repeat(lambda: charge(BOOK, rating), number=2000, repeat=5)) / 2000
+    theirs = min(
+        repeat(
+            lambda: calc_price(other, "gpt-4o", provider_id="openai", genai_request_timestamp=at),
+            number=50,
+            repeat=5,
+        )
+    )
+    assert ours * 20 < theirs / 50
