@@ -49,7 +49,10 @@ def prices() -> None:
 def list_models(provider: str | None, pattern: str, own_files: tuple[Path, ...], *, as_json: bool) -> None:
     """List the models that have prices, with today's standard ones in USD per million tokens."""
     book = _load(own_files)
-    rows = [row for row in _list_rows(book, provider) if fnmatchcase(row["model"], pattern)]
+    try:
+        rows = [row for row in _list_rows(book, provider) if fnmatchcase(row["model"], pattern)]
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
     if as_json:
         click.echo(json.dumps({"book": book.hash, "models": rows}, indent=2))
         return

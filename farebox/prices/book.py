@@ -34,6 +34,9 @@ class PriceBook:
         for file, data in own:
             for provider, model in read_own(file, data):
                 self._own.setdefault(provider, []).append(model)
+        for provider, models in self._own.items():
+            _refuse_doubles(provider, models)
+            Matcher(provider, models)
         self._cards: dict[str, tuple[Card, Matcher]] = {}
         self._schedules: dict[tuple[str, str, str, str], Schedule] = {}
         self.memo: dict[Any, Any] = {}
@@ -108,10 +111,7 @@ class PriceBook:
             if card.provider != provider:
                 raise ConfigError(f"{provider}.toml: it is the card of {card.provider!r}")
             card = msgspec.structs.replace(card, models=_add_own(own, card.models))
-        ids = [model.id for model in card.models]
-        twice = next((model_id for model_id in ids if ids.count(model_id) > 1), None)
-        if twice is not None:
-            raise ConfigError(f"{provider}: the model {twice} is priced twice")
+        _refuse_doubles(provider, card.models)
         entry = self._cards[provider] = (card, Matcher(provider, card.models))
         return entry
 
@@ -127,6 +127,14 @@ def compile_book(shipped: Mapping[str, bytes], own: Sequence[tuple[str, bytes]] 
         ConfigError: where a user's file has a fault; naming the file, the model and the row.
     """
     return PriceBook(shipped, own)
+
+
+def _refuse_doubles(provider: str, models: Iterable[Model]) -> None:
+    seen: set[str] = set()
+    for model in models:
+        if model.id in seen:
+            raise ConfigError(f"{provider}: the model {model.id} is priced twice")
+        seen.add(model.id)
 
 
 def _add_own(own: Iterable[Model], shipped: Sequence[Model]) -> tuple[Model, ...]:

@@ -8,6 +8,7 @@ the size of the input. Whatever has no published price is `Unpriced` with the re
 import msgspec
 
 from farebox.charge import Charge, Line, Unpriced
+from farebox.errors import ConfigError
 from farebox.prices.book import PriceBook
 from farebox.prices.choose import Choice, Rating, choose
 from farebox.prices.rates import Rate
@@ -50,9 +51,7 @@ def charge(book: PriceBook, rating: Rating) -> Charge | Unpriced:
     """Return what an attempt costs, line by line, or why that is not known.
 
     The lines are in the order of the meters, those with quantity 0 left out, and add up to the total exactly.
-
-    Raises:
-        ConfigError: where the provider's card has a fault.
+    It never raises: a fault in a card is a reason like any other.
     """
     choice = _recall(book, rating)
     usage = rating.usage
@@ -91,9 +90,6 @@ def worst_case_of(book: PriceBook, bound: Bound) -> Charge | Unpriced:
     All input at the dearest input meter (a cache write, or audio, where the model has a price for it) and all
     output at the dearest output meter, over every input size that the bound reaches. Fees of server tools have
     no bound and are left out.
-
-    Raises:
-        ConfigError: where the provider's card has a fault.
     """
     usage = Usage({"input": bound.input_tokens, "output": bound.output_tokens}, bound.input_tokens)
     rating = Rating(
@@ -141,7 +137,12 @@ def _recall(book: PriceBook, rating: Rating) -> Choice:
         if len(book.memo) >= _MEMO_LIMIT:
             # Clients may name models at will; what they name must not fill the memory.
             book.memo.clear()
-        choice = book.memo[key] = choose(book, rating)
+        try:
+            choice = choose(book, rating)
+        except ConfigError as error:
+            # A fault in a card must not stop calls; it shows as an alarm on every attempt it concerns.
+            choice = Choice(None, f"price book: {error}")
+        book.memo[key] = choice
     return choice
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farebox.charge import Charge, Unpriced
+from farebox.errors import ConfigError
 from farebox.money import usd_text
 from farebox.prices.book import PriceBook, compile_book
 from farebox.prices.choose import Rating, choose
@@ -246,12 +247,17 @@ def test_a_server_without_a_card_may_call_its_tiers_as_it_likes() -> None:
     assert price(result) == "0.0005"
 
 
-def test_two_prices_for_one_model_are_refused() -> None:
-    book = own(
-        '[[prices]]\nprovider = "p"\nmodel = "m"\ninput = "1"\n[[prices]]\nprovider = "p"\nmodel = "m"\ninput = "2"'
-    )
-    with pytest.raises(Exception, match="priced twice"):
-        charge(book, rating("m", used(input=1), "p"))
+def test_two_prices_for_one_model_are_refused_at_once() -> None:
+    entry = '[[prices]]\nprovider = "p"\nmodel = "m"\ninput = "1"\n'
+    with pytest.raises(ConfigError, match="the model m is priced twice"):
+        own(entry * 2)
+    with pytest.raises(ConfigError, match="m and n both have the name 'm'"):
+        own(entry + entry.replace('"m"', '"n"\nnames = ["m"]'))
+
+
+def test_a_fault_in_a_shipped_card_does_not_stop_calls() -> None:
+    book = compile_book({"p": b"format = 1"})
+    assert reason(charge(book, rating("m", used(input=1), "p"))).startswith("price book: p.toml: `provider`")
 
 
 def test_a_rate_is_found_again_by_its_id() -> None:
