@@ -58,22 +58,19 @@ def read_card(file: str, data: bytes) -> Card:
     if table.get("format") != FORMAT:
         raise ConfigError(f"{file}: format must be {FORMAT}, not {table.get('format')!r}")
     provider = _text(table, "provider", file)
-    sources = {
-        key: Source(_text(entry, "url", f"{file}: source {key}"), entry.get("retrieved", ""), entry.get("via", ""))
-        for key, entry in table.get("sources", {}).items()
-    }
+    sources = {key: _read_source(entry, f"{file}: source {key}") for key, entry in table.get("sources", {}).items()}
     inherit = _inherit(table, file)
     models = tuple(
         _read_model(entry, _Where(file, provider, _text(entry, "id", file), sources, Source("")), inherit)
-        for entry in table.get("models", [])
+        for entry in _tables(table, "models", file)
     )
     return Card(
         provider=provider,
-        name=table.get("name", provider),
+        name=_text(table, "name", file) if "name" in table else provider,
         models=models,
-        tiers=dict(table.get("tiers", {})),
-        no_region=tuple(table.get("no_region", ())),
-        uplifts=tuple(_read_uplift(entry, file, sources) for entry in table.get("uplifts", [])),
+        tiers=_table(table, "tiers", file),
+        no_region=_texts(table, "no_region", file),
+        uplifts=tuple(_read_uplift(entry, file, sources) for entry in _tables(table, "uplifts", file)),
     )
 
 
@@ -84,24 +81,34 @@ def read_own(file: str, data: bytes) -> list[tuple[str, Model]]:
         ConfigError: naming the file, the model and the row at fault.
     """
     found: list[tuple[str, Model]] = []
-    for entry in _read_toml(file, data).get("prices", []):
+    for entry in _tables(_read_toml(file, data), "prices", file):
         provider = _text(entry, "provider", f"{file}: [[prices]]")
         free = entry.get("free", False)
+        if not isinstance(free, bool):
+            raise ConfigError(f"{file}: [[prices]] of provider {provider}: `free` is true or false")
         model = entry.get("model", "*" if free else None)
         if not isinstance(model, str) or not model:
             raise ConfigError(f"{file}: [[prices]] of provider {provider}: `model` is missing")
         label = f"{file}: [[prices]] {provider}/{model}"
         _refuse_unknown(entry, _OWN_KEYS | _ROW_KEYS | set(METERS), label)
-        source = Source(entry.get("source", file), str(entry.get("retrieved", "")), "own file")
+        words = _text(entry, "source", label) if "source" in entry else file
+        source = Source(words, str(entry.get("retrieved", "")), "own file")
         where = _Where(file, provider, model, {}, source)
         found.append((provider, _read_own_model(entry, where, free=free)))
     return found
 
 
+def _read_source(entry: Any, label: str) -> Source:
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{label}: it must be a table with `url`, `retrieved` and `via`")
+    optional = (str(entry.get(key, "")) for key in ("retrieved", "via"))
+    return Source(_text(entry, "url", label), *optional)
+
+
 def _read_own_model(entry: dict[str, Any], where: _Where, *, free: bool) -> Model:
     label = _label(where)
     inline = {key: entry[key] for key in entry if key in METERS or key in _ROW_KEYS - {"source", "note"}}
-    rows = entry.get("rows", [])
+    rows = _tables(entry, "rows", label)
     if sum((bool(inline), bool(rows), bool(free))) != 1:
         raise ConfigError(f"{label}: give prices by meter, or `rows`, or `free = true`: exactly one of them")
     if free:
@@ -110,11 +117,11 @@ def _read_own_model(entry: dict[str, Any], where: _Where, *, free: bool) -> Mode
     return Model(
         id=where.model,
         names=_texts(entry, "names", label) or (() if wild else (where.model,)),
-        patterns=_texts(entry, "patterns", label) or ((where.model,) if wild else ()),
+        patterns=_patterns(entry, label) or (_check_pattern(where.model, label) if wild else ()),
         rows=_read_rows(rows or [inline], where),
         inherit={"reasoning": "output", **_inherit(entry, label)},
         own=True,
-        note=entry.get("note", ""),
+        note=_text(entry, "note", label) if "note" in entry else "",
     )
 
 
@@ -123,16 +130,16 @@ def _read_model(entry: dict[str, Any], where: _Where, inherit: dict[str, str]) -
     _refuse_unknown(entry, _MODEL_KEYS, label)
     where = msgspec.structs.replace(where, source=_source(entry, where))
     names = _texts(entry, "names", label)
-    patterns = _texts(entry, "patterns", label)
+    patterns = _patterns(entry, label)
     if not names and not patterns:
         raise ConfigError(f"{label}: it has neither `names` nor `patterns`, so nothing can match it")
     return Model(
         id=where.model,
         names=names,
         patterns=patterns,
-        rows=_read_rows(entry.get("prices", []), where),
+        rows=_read_rows(_tables(entry, "prices", label), where),
         inherit={**inherit, **_inherit(entry, label)},
-        note=entry.get("note", ""),
+        note=_text(entry, "note", label) if "note" in entry else "",
     )
 
 
@@ -154,7 +161,7 @@ def _read_rows(entries: list[dict[str, Any]], where: _Where) -> tuple[Row, ...]:
 def _read_row(entry: dict[str, Any], where: _Where) -> Row:
     label = _label(where)
     _refuse_unknown(entry, _ROW_KEYS | set(METERS), label)
-    tier = entry.get("tier", STANDARD)
+    tier = _text(entry, "tier", label) if "tier" in entry else STANDARD
     above, size = _read_size(entry, label)
     from_ns = _instant(entry, "from", label, ALWAYS_NS)
     until_ns = _instant(entry, "until", label, NEVER_NS)
@@ -163,13 +170,13 @@ def _read_row(entry: dict[str, Any], where: _Where) -> Row:
     if from_ns >= until_ns:
         raise ConfigError(f"{label}: row {row_id}: `from` must be before `until`")
     prices = {meter: entry[meter] for meter in METERS if meter in entry}
-    rest = entry.get("rest", "")
+    rest = _text(entry, "rest", label) if "rest" in entry else ""
     if not prices and not rest:
         raise ConfigError(f"{label}: row {row_id} has no price")
     for meter, price in prices.items():
         _check_price(price, meter, f"{label}: row {row_id}")
-    source = _source(entry, where) if where.sources else where.source
-    return Row(row_id, tier, above, from_ns, until_ns, prices, rest, source, entry.get("note", ""))
+    note = _text(entry, "note", label) if "note" in entry else ""
+    return Row(row_id, tier, above, from_ns, until_ns, prices, rest, _source(entry, where), note)
 
 
 def _read_size(entry: dict[str, Any], label: str) -> tuple[int, str]:
@@ -238,17 +245,46 @@ def _texts(entry: Mapping[str, Any], key: str, label: str) -> tuple[str, ...]:
     return tuple(values)
 
 
+def _tables(entry: Mapping[str, Any], key: str, label: str) -> list[dict[str, Any]]:
+    values = entry.get(key, [])
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise ConfigError(f"{label}: `{key}` must be a list of tables")
+    return values
+
+
+def _table(entry: Mapping[str, Any], key: str, label: str) -> dict[str, str]:
+    pairs = entry.get(key, {})
+    if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
+        raise ConfigError(f"{label}: `{key}` must be a table of texts")
+    return dict(pairs)
+
+
+def _patterns(entry: Mapping[str, Any], label: str) -> tuple[str, ...]:
+    for pattern in (patterns := _texts(entry, "patterns", label)):
+        _check_pattern(pattern, label)
+    return patterns
+
+
+def _check_pattern(pattern: str, label: str) -> tuple[str]:
+    if "*" in pattern[:-1]:
+        raise ConfigError(f"{label}: pattern {pattern!r}: `*` may only be its last letter")
+    return (pattern,)
+
+
 def _source(entry: Mapping[str, Any], where: _Where) -> Source:
-    key = entry.get("source")
-    if key is None:
+    """Return the source of a row: one of the card's by its key, or a user's own words."""
+    if "source" not in entry:
         return where.source
+    key = _text(entry, "source", _label(where))
+    if not where.sources and where.source.via:
+        return msgspec.structs.replace(where.source, url=key)
     if key not in where.sources:
         raise ConfigError(f"{_label(where)}: source {key!r} is not among [sources]: {', '.join(where.sources)}")
     return where.sources[key]
 
 
 def _inherit(entry: Mapping[str, Any], label: str) -> dict[str, str]:
-    pairs = dict(entry.get("inherit", {}))
+    pairs = _table(entry, "inherit", label)
     for meter in (*pairs, *pairs.values()):
         if meter not in METERS:
             raise ConfigError(f"{label}: inherit: unknown meter {meter!r}; there are {', '.join(METERS)}")

@@ -89,6 +89,15 @@ def test_rows_that_follow_each_other_do_not_overlap() -> None:
         ('[[prices]]\nprovider = "p"\nmodel = "x"\nfree = true\ninput = "1"', "exactly one of them"),
         ('[[prices]]\nprovider = "p"\nmodel = "x"\ninput = 2', "must be a string"),
         ('[[prices]]\nprovider = "p"\nmodel = "x"\nimput = "2"', "unknown key `imput`"),
+        ("prices = 3", "`prices` must be a list of tables"),
+        ("prices = [3]", "`prices` must be a list of tables"),
+        ('[[prices]]\nprovider = "p"\nfree = 1', "`free` is true or false"),
+        ('[[prices]]\nprovider = "p"\nmodel = "x"\nrows = 3', "`rows` must be a list of tables"),
+        ('[[prices]]\nprovider = "p"\nmodel = "x"\nsource = 3\ninput = "1"', "`source` must be a text"),
+        ('[[prices]]\nprovider = "p"\nmodel = "x"\ntier = 3\ninput = "1"', "`tier` must be a text"),
+        ('[[prices]]\nprovider = "p"\nmodel = "x"\ninherit = 3\ninput = "1"', "`inherit` must be a table"),
+        ('[[prices]]\nprovider = "p"\nmodel = "x"\nnames = "x"\ninput = "1"', "`names` must be a list"),
+        ('[[prices]]\nprovider = "p"\nmodel = "a*b"\ninput = "1"', "`*` may only be its last letter"),
     ],
 )
 def test_a_fault_in_a_users_file_shows_at_once(text: str, words: str) -> None:
@@ -101,11 +110,11 @@ def test_a_fault_in_a_users_file_shows_at_once(text: str, words: str) -> None:
 def test_a_users_entry_may_have_several_rows() -> None:
     text = (
         b'[[prices]]\nprovider = "p"\nmodel = "x"\nsource = "contract"\n'
-        b'rows = [{ input = "1" }, { tier = "flex", input = "2" }]'
+        b'rows = [{ input = "1" }, { tier = "flex", input = "2", source = "rider" }]'
     )
     ((provider, model),) = read_own("mine.toml", text)
     assert (provider, model.own, [row.tier for row in model.rows]) == ("p", True, ["standard", "flex"])
-    assert model.rows[0].source.url == "contract"
+    assert [row.source.url for row in model.rows] == ["contract", "rider"]
 
 
 @pytest.mark.parametrize(
