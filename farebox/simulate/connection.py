@@ -45,17 +45,14 @@ class Exchange:
             key, text = name.decode(), value.decode("latin-1")
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
         self.body = b""
-        self.started = False
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole answer with its length."""
-        self.start(status, [*headers, ("content-length", str(len(body)))])
-        await self.send(body)
-        await self.end()
+        self._connection.send_whole(status, [*headers, ("content-length", str(len(body)))], body)
+        await self._connection.flush()
 
     def start(self, status: int, headers: Headers, *, close_delimited: bool = False) -> None:
         """Send the head of an answer; without a content-length it is chunked, or ends with the connection."""
-        self.started = True
         self._connection.send_head(status, headers, close_delimited=close_delimited)
 
     async def send(self, data: bytes) -> None:
@@ -210,6 +207,11 @@ class Connection(asyncio.Protocol):
             self._write("\r\n".join(lines).encode())
             return
         self._write(self._http.send(h11.Response(status_code=status, headers=headers)))
+
+    def send_whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """Head, body and end in one write."""
+        events = (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage())
+        self._write(b"".join(self._http.send(event) or b"" for event in events))
 
     def send_body(self, data: bytes) -> None:
         """A part of the body."""

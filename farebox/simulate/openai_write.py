@@ -156,16 +156,17 @@ _Step = tuple[dict[str, Any], str | None, int, bool]
 
 def _deltas(plan: Plan, index: int, answer: Answer) -> Iterator[_Step]:
     """Each step of one answer: delta, finish reason, tokens made so far, and whether it carries content."""
-    calls = [p for p in answer.pieces if p.kind == "tool"]
-    said = any(p.kind == "text" for p in answer.pieces)
-    done = 0
-    yield {"role": "assistant", "content": None if calls and not said else "", "refusal": None}, None, 0, False
+    kinds = {p.kind for p in answer.pieces}
+    said = "" if "text" in kinds or "tool" not in kinds else None
+    done = called = 0
+    yield {"role": "assistant", "content": said, "refusal": None}, None, 0, False
     for piece in answer.pieces:
         if piece.kind == "text":
             for part, made in pace_text(piece.text, 0, plan.chunk_tokens):
                 yield {"content": part}, None, done + made, True
         elif piece.kind == "tool":
-            yield from _call_deltas(plan, index, calls.index(piece), piece, done)
+            yield from _call_deltas(plan, index, called, piece, done)
+            called += 1
         done += piece.tokens
     yield {}, _FINISH[answer.finish], done, False
 
