@@ -4,6 +4,7 @@ An attempt ends exactly once: `put_done` writes the first end and ignores any ot
 how it failed: a refusal is free, an answer that cannot be read is assumed at its worst case.
 """
 
+from collections.abc import Callable
 from typing import NoReturn, Protocol
 
 import msgspec
@@ -13,13 +14,13 @@ from farebox.clock import Clock
 from farebox.config import Limits
 from farebox.dispatch import Outgoing, record_sent
 from farebox.errors import CallError, UpstreamFailed
+from farebox.http1.client import Answer, Upstream
 from farebox.journal.record import Outcome, Sent
 from farebox.journal.writer import JournalWriter
 from farebox.meter import UNBILLED, Ended, Priced, assume, end
 from farebox.money import usd_text
 from farebox.prices.book import PriceBook
 from farebox.route import Routes, Target
-from farebox.upstream import Answer, Upstream
 from farebox.wire.json_body import encode
 from farebox.wire.openai_chat import error_text
 
@@ -29,24 +30,20 @@ _TRY_NEXT = frozenset({401, 403, 404, 408, 429})
 Headers = list[tuple[str, str]]
 
 
-class StreamOut(Protocol):
-    """A stream to the client that has begun."""
-
-    async def send_bytes(self, data: bytes, /) -> None:
-        """Send bytes; raises when the client has gone."""
-
-
 class Reply(Protocol):
     """How a call is answered: once, whole or as a stream."""
 
-    def response_bytes(self, status: int, headers: Headers, body: bytes, /) -> None:
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer with a whole body."""
 
-    def response_stream(self, status: int, headers: Headers, /) -> StreamOut:
-        """Answer with a stream."""
+    def start_stream(self, status: int, headers: Headers) -> None:
+        """Answer with a stream; `send` follows."""
 
-    async def client_disconnect(self) -> None:
-        """Return when the client has gone."""
+    async def send(self, data: bytes) -> None:
+        """Send bytes of the stream; raises ClientGone."""
+
+    def when_gone(self, callback: Callable[[], None] | None) -> None:
+        """Call back once when the client closes the connection."""
 
 
 class Edges(msgspec.Struct):

@@ -15,6 +15,7 @@ from farebox.providers.profile import CONVERSATION, Operation
 from farebox.route import Target
 from farebox.translate.table import Translation, find
 from farebox.wire.json_body import encode
+from farebox.wire.openai_chat import read_text
 from farebox.wire.operations import READINGS, Reading
 
 
@@ -23,8 +24,7 @@ class Outgoing(msgspec.Struct, frozen=True):
 
     Attributes:
         operation: what is asked of the provider, in its dialect.
-        url: where it goes.
-        headers: all of them, the provider's key included.
+        head: request line and headers, the provider's key included, each line ended.
         body: the bytes that are sent.
         reading: how the answer is read.
         translation: between the client's dialect and the provider's, or None where they are the same.
@@ -32,8 +32,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     """
 
     operation: Operation
-    url: str
-    headers: dict[str, str]
+    head: bytes
     body: bytes
     reading: Reading
     translation: Translation | None
@@ -62,8 +61,8 @@ def prepare(asked: Asked, target: Target, attempt_id: str, inbound: Inbound) -> 
         body = translation.translate_request(body, target.model)
     elif body.get("model") != target.model:
         body = {**body, "model": target.model}
-    url = target.urls.get(operation)
-    if url is None or (translation is not None and operation == asked.operation):
+    head = target.heads.get(operation)
+    if head is None or (translation is not None and operation == asked.operation):
         raise BadRequest(
             f"The model {asked.model!r} goes to {target.provider.name!r}, which does not offer "
             f"{asked.operation.replace('_', ' ')}. Ask for a model of a provider that does.",
@@ -74,16 +73,16 @@ def prepare(asked: Asked, target: Target, attempt_id: str, inbound: Inbound) -> 
         options = body.get("stream_options")
         if not (isinstance(options, dict) and options.get("include_usage") is True):
             body = {**body, "stream_options": {**(options or {}), "include_usage": True}}
-    headers = {**target.headers, "x-client-request-id": attempt_id}
+    head += f"x-client-request-id: {attempt_id}\r\n".encode()
     if translation is None:
         for name in profile.asks_headers:
             value = inbound.headers.get(name)
             if value is not None:
-                headers[name] = value
+                head += f"{name}: {value}\r\n".encode("latin-1")
     cap = asked.output_cap
     if cap is None and isinstance(body.get("max_tokens"), int):
         cap = body["max_tokens"]
-    return Outgoing(operation, url, headers, encode(body), READINGS[operation], translation, cap)
+    return Outgoing(operation, head, encode(body), READINGS[operation], translation, cap)
 
 
 def record_sent(inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoing, number: int, at_ns: int) -> Sent:
@@ -108,4 +107,5 @@ def record_sent(inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoi
         asked.parts,
         outgoing.output_cap,
         outgoing.operation,
+        read_text(asked.body, "service_tier"),
     )

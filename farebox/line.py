@@ -13,10 +13,10 @@ from farebox.attempt import Attempt, Edges, Failed, Reply, fail_garbage, refuse
 from farebox.call import Asked, Inbound
 from farebox.dispatch import prepare
 from farebox.errors import CallError, UpstreamFailed
+from farebox.http1.client import Answer, AnswerTooLarge, BrokeOff, NeverSent
 from farebox.journal.record import Outcome
 from farebox.meter import UNBILLED, assume, price_answer
 from farebox.relay import relay
-from farebox.upstream import Answer, AnswerTooLarge, BrokeOff, NeverSent
 from farebox.wire.errors_of import render
 from farebox.wire.json_body import encode
 
@@ -60,7 +60,7 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
         status, error_body = render(asked.dialect, failed.error, inbound.id)
         data = encode(error_body)
     headers = failed.headers or [("x-farebox-call", inbound.id), ("x-farebox-attempts", str(number))]
-    reply.response_bytes(status, [("content-type", "application/json"), *headers], data)
+    reply.respond(status, [("content-type", "application/json"), *headers], data)
 
 
 async def _run(attempt: Attempt, reply: Reply) -> None:
@@ -69,7 +69,7 @@ async def _run(attempt: Attempt, reply: Reply) -> None:
     stream = attempt.asked.stream
     upstream = attempt.edges.upstreams[attempt.target.provider.name]
     try:
-        async with upstream.post(outgoing.url, outgoing.headers, outgoing.body, stream=stream) as answer:
+        async with upstream.post(outgoing.head, outgoing.body) as answer:
             attempt.begin(answer)
             if answer.status != 200:
                 await _fail(attempt, answer)
@@ -113,13 +113,17 @@ async def _answer_whole(attempt: Attempt, answer: Answer, reply: Reply) -> None:
         attempt.answered = outgoing.reading.answer(data)
         body = data
         if outgoing.translation is not None:
-            body = encode(outgoing.translation.translate_response(msgspec.json.decode(data), attempt.asked.model))
+            now_s = attempt.sent.at_ns // 1_000_000_000
+            translated = outgoing.translation.translate_response(
+                msgspec.json.decode(data), attempt.asked.model, now_s=now_s
+            )
+            body = encode(translated)
     except (msgspec.DecodeError, AnswerTooLarge, CallError) as error:
         fail_garbage(attempt, str(error))
     attempt.first_token_ns = attempt.received_ns - attempt.sent_ns
     priced = price_answer(edges.book, attempt.sent, attempt.answered)
     attempt.put_done("ok", priced)
-    reply.response_bytes(200, [("content-type", "application/json"), *attempt.headers(answer, priced)], body)
+    reply.respond(200, [("content-type", "application/json"), *attempt.headers(answer, priced)], body)
 
 
 async def _fail(attempt: Attempt, answer: Answer) -> None:

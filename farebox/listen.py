@@ -5,16 +5,16 @@ take over. Whatever is refused on the way is answered in the dialect of the path
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from collections.abc import Callable
 
 import msgspec
 
-from farebox.attempt import Edges, Reply
+from farebox.attempt import Edges
 from farebox.auth import Caller, KeyRing, identify
 from farebox.call import Asked, HeaderReader, Inbound
 from farebox.discover import anthropic_models, find_model, openai_models
 from farebox.errors import BadRequest, CallError, MethodNotAllowed, NotFound, TooLarge, Unavailable
+from farebox.http1.server import Exchange
 from farebox.ids import IdSource
 from farebox.line import serve
 from farebox.wire.errors_of import render
@@ -29,26 +29,6 @@ CALLS: dict[str, str] = {
     "/v1/messages/count_tokens": "count_tokens",
 }
 _TAGS_BYTES = 8192
-
-
-class Scope(Protocol):
-    """What the server knows of a request."""
-
-    method: str
-    path: str
-
-    @property
-    def headers(self) -> HeaderReader: ...  # noqa: D102 - named by the protocol
-
-
-class Exchange(Reply, Protocol):
-    """A request's body and its reply."""
-
-    async def __call__(self) -> bytes:
-        """Return the whole body."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Return the body as it arrives."""
 
 
 class Listener:
@@ -68,34 +48,37 @@ class Listener:
         self.stopping: bool = False
         self.idle: asyncio.Event = asyncio.Event()
 
-    async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
+    async def answer(self, exchange: Exchange) -> None:
         """Answer one request."""
         received_ns = self._edges.clock.monotonic_ns()
         call_id = self._ids.call_id(self._edges.clock.now_ns())
         self.in_flight += 1
         try:
-            operation = CALLS.get(scope.path)
+            operation = CALLS.get(exchange.path)
             if operation is not None:
-                await self._call(scope, exchange, operation, call_id, received_ns)
+                await self._call(exchange, operation, call_id, received_ns)
             else:
-                self._read(scope, exchange, call_id)
+                self._read(exchange, call_id)
         except CallError as error:
-            _refuse(exchange, _dialect(scope), error, call_id)
+            _refuse(exchange, _dialect(exchange), error, call_id)
         finally:
             self.in_flight -= 1
             if self.stopping and not self.in_flight:
                 self.idle.set()
 
-    async def _call(self, scope: Scope, exchange: Exchange, operation: str, call_id: str, received_ns: int) -> None:
+    async def _call(self, exchange: Exchange, operation: str, call_id: str, received_ns: int) -> None:
         """Check a call and hand it to the line."""
-        headers = scope.headers
-        if scope.method != "POST":
-            raise MethodNotAllowed(f"{scope.path} is called with POST.")
+        headers = exchange.headers
+        if exchange.method != "POST":
+            raise MethodNotAllowed(f"{exchange.path} is called with POST.")
         if self.stopping:
             raise Unavailable("This gateway is shutting down. Try again.", code="shutting_down", retry_after_s=1)
         caller = self._identify(headers)
-        raw = await _read_body(headers, exchange, self._edges.limits.body_bytes)
-        asked = READINGS[operation].request(parse_object(raw, self._edges.limits.json_depth))
+        if exchange.too_large:
+            raise _too_large(self._edges.limits.body_bytes)
+        if headers.get("content-encoding", "identity") != "identity":
+            raise BadRequest("Compressed bodies are not accepted. Send the body without content-encoding.")
+        asked = READINGS[operation].request(parse_object(exchange.body, self._edges.limits.json_depth))
         tags = headers.get("x-farebox-tags")
         if tags:
             asked = msgspec.structs.replace(asked, tags=asked.tags | _read_tags(tags))
@@ -103,58 +86,34 @@ class Listener:
         inbound = Inbound(call_id, caller.key, caller.name, received_ns, headers)
         await serve(self._edges, inbound, asked, exchange)
 
-    def _read(self, scope: Scope, exchange: Exchange, call_id: str) -> None:
+    def _read(self, exchange: Exchange, call_id: str) -> None:
         """Answer a path that calls no provider."""
-        path = scope.path
+        path = exchange.path
         if path == "/healthz":
-            return exchange.response_bytes(200, [JSON], b'{"status":"ok"}')
+            return exchange.respond(200, [JSON], b'{"status":"ok"}')
         if path == "/readyz":
             return self._ready(exchange)
         if path != "/v1/models" and not path.startswith("/v1/models/"):
             raise NotFound(f"There is nothing at {path[:200]}. The API's paths begin with /v1/.", code="unknown_path")
-        if scope.method != "GET":
+        if exchange.method != "GET":
             raise MethodNotAllowed(f"{path[:200]} is read with GET.")
-        self._identify(scope.headers)
+        self._identify(exchange.headers)
         routes = self._edges.routes
-        as_anthropic = _dialect(scope) == "anthropic"
+        as_anthropic = _dialect(exchange) == "anthropic"
         if path == "/v1/models":
             body = anthropic_models(routes) if as_anthropic else openai_models(routes)
         else:
             body = find_model(routes, path.removeprefix("/v1/models/"), as_anthropic=as_anthropic)
         request_id = ("request-id" if as_anthropic else "x-request-id", call_id)
-        return exchange.response_bytes(200, [JSON, request_id, ("x-farebox-call", call_id)], encode(body))
+        return exchange.respond(200, [JSON, request_id, ("x-farebox-call", call_id)], encode(body))
 
     def _ready(self, exchange: Exchange) -> None:
         ready = not self.stopping and self._edges.journal.admitting
         body = {"status": "ready" if ready else "unavailable", "journal": "ok" if ready else "stopping or full"}
-        exchange.response_bytes(200 if ready else 503, [JSON], encode(body))
+        exchange.respond(200 if ready else 503, [JSON], encode(body))
 
     def _identify(self, headers: HeaderReader) -> Caller:
         return identify(self._ring(), headers.get("authorization"), headers.get("x-api-key"))
-
-
-async def _read_body(headers: HeaderReader, exchange: Exchange, limit_bytes: int) -> bytes:
-    """Return the body, counted while it is read.
-
-    Raises:
-        TooLarge: as soon as it is known to be larger than the limit.
-        BadRequest: where it is compressed.
-    """
-    if headers.get("content-encoding", "identity") != "identity":
-        raise BadRequest("Compressed bodies are not accepted. Send the body without content-encoding.")
-    declared = headers.get("content-length")
-    if declared is not None and declared.isdigit():
-        if int(declared) > limit_bytes:
-            raise _too_large(limit_bytes)
-        return await exchange()
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in exchange:
-        size += len(chunk)
-        if size > limit_bytes:
-            raise _too_large(limit_bytes)
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _too_large(limit_bytes: int) -> TooLarge:
@@ -183,16 +142,16 @@ def _check_tags(asked: Asked) -> None:
         )
 
 
-def _dialect(scope: Scope) -> str:
-    if scope.path.startswith("/v1/messages") or scope.headers.get("anthropic-version") is not None:
+def _dialect(exchange: Exchange) -> str:
+    if exchange.path.startswith("/v1/messages") or exchange.headers.get("anthropic-version") is not None:
         return "anthropic"
     return "openai"
 
 
-def _refuse(reply: Reply, dialect: str, error: CallError, call_id: str) -> None:
+def _refuse(exchange: Exchange, dialect: str, error: CallError, call_id: str) -> None:
     """Answer with an error in the dialect of the path."""
     status, body = render(dialect, error, call_id)
     headers = [JSON, ("request-id" if dialect == "anthropic" else "x-request-id", call_id), ("x-farebox-call", call_id)]
     if error.retry_after_s is not None:
         headers.append(("retry-after", str(error.retry_after_s)))
-    reply.response_bytes(status, headers, encode(body))
+    exchange.respond(status, headers, encode(body))

@@ -16,7 +16,7 @@ from farebox.journal.record import Done, Flag, Outcome, Sent
 from farebox.normalise.table import normaliser
 from farebox.prices.book import PriceBook
 from farebox.prices.choose import Rating
-from farebox.prices.engine import charge, worst_case
+from farebox.prices.engine import Bound, charge, worst_case_of
 from farebox.usage import METERS, Usage
 
 # An estimate where no tokenizer is trusted: a token of English text has about four bytes.
@@ -100,8 +100,12 @@ def assume(book: PriceBook, sent: Sent) -> Priced:
         return UNBILLED
     cap = ASSUMED_OUTPUT_TOKENS if sent.output_cap is None else sent.output_cap
     bound = max(sum(sent.parts.values()), 1)
-    worst = worst_case(book, sent.rate_provider, sent.model, bound, cap, sent.at_ns)
-    meters = {"input": bound, "output": cap} if cap else {"input": bound}
+    worst = worst_case_of(
+        book, Bound(sent.rate_provider, sent.model, bound, cap, sent.at_ns, service_tier=sent.asked_tier or None)
+    )
+    meters = {"input": bound, "output": cap}
+    if isinstance(worst, Charge):
+        meters = {line.meter: line.quantity for line in worst.lines}
     return _flagged(_priced(worst, meters), "assumed")
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
-from farebox.attempt import Attempt, Reply, StreamOut, fail_garbage, refuse
+from farebox.attempt import Attempt, Reply, fail_garbage, refuse
 from farebox.errors import UpstreamFailed
+from farebox.http1.client import Answer, BrokeOff
+from farebox.http1.server import ClientGone
 from farebox.journal.record import Outcome
 from farebox.meter import Priced, estimate, price_answer
 from farebox.money import usd_text
-from farebox.upstream import Answer, BrokeOff
 from farebox.wire.errors_of import render_event
 from farebox.wire.json_body import encode
 from farebox.wire.sse import Event, EventTooLarge, SseDecoder
@@ -39,10 +40,6 @@ _DRAIN_BYTES = 16 << 20
 _DRAIN_SECONDS = 120.0
 
 
-class _ClientGone(Exception):
-    """The client hung up."""
-
-
 async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
     """Stream one answer to the client.
 
@@ -55,24 +52,30 @@ async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
         fail_garbage(attempt, f"a stream was asked for, the answer is {kind or 'of no type'}")
     stream = _Stream(attempt, answer)
     pending = await stream.begin()
-    out = reply.response_stream(200, [*STREAM_HEADERS, *attempt.headers(answer, None)])
+    reply.start_stream(200, [*STREAM_HEADERS, *attempt.headers(answer, None)])
+    gone = False
     task = asyncio.current_task()
-    gone = asyncio.ensure_future(reply.client_disconnect())
-    if task is not None and not attempt.target.drains:
-        gone.add_done_callback(lambda done: None if done.cancelled() or stream.ended else task.cancel())
+    assert task is not None, "an answer is relayed in a task"
+
+    def cancel() -> None:
+        nonlocal gone
+        gone = True
+        task.cancel()
+
+    if not attempt.target.drains:
+        reply.when_gone(cancel)
     outcome: Outcome = "lost"
     try:
-        outcome = await _pass_on(stream, pending, out)
+        outcome = await _pass_on(stream, pending, reply)
     except asyncio.CancelledError:
-        if not gone.done() or task is None:
+        if not gone:
             raise  # the worker is being stopped, not the client gone
         task.uncancel()
         outcome = "client_gone"
-    except _ClientGone:
+    except ClientGone:
         outcome = "client_gone"
     finally:
-        stream.ended = True
-        gone.cancel()
+        reply.when_gone(None)
         if outcome == "lost":
             attempt.put_done("lost", stream.price())
     if outcome == "client_gone" and attempt.target.drains:
@@ -81,38 +84,28 @@ async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
     attempt.put_done(outcome, stream.price())
 
 
-async def _pass_on(stream: "_Stream", pending: bytes, out: StreamOut) -> Outcome:
+async def _pass_on(stream: "_Stream", pending: bytes, reply: Reply) -> Outcome:
     """Send everything to the client; return how the stream ended."""
     try:
         while True:
             if pending:
-                await _send(out, pending)
+                await reply.send(pending)
             chunk = await stream.answer.next_chunk()
             if chunk is None:
                 break
             pending = stream.take(chunk)
         tail = stream.finish()
         complete = stream.is_complete
-    except (BrokeOff, EventTooLarge) as error:
+    except (BrokeOff, EventTooLarge, UpstreamFailed) as error:
         stream.answered.error = stream.answered.error or str(error)[:500]
         tail = b""
         complete = stream.answered.complete
-    if complete:
-        await _send(out, tail)
-        return "ok"
-    if stream.error_passed_on:
-        await _send(out, tail)
-        return "error"
-    await _send(out, tail + stream.cut_event())
-    return "truncated"
-
-
-async def _send(out: StreamOut, data: bytes) -> None:
-    if data:
-        try:
-            await out.send_bytes(data)
-        except RuntimeError as error:  # the server's ProtocolClosed
-            raise _ClientGone from error
+    outcome: Outcome = "ok" if complete else "error" if stream.error_passed_on else "truncated"
+    if outcome == "truncated":
+        tail += stream.cut_event()
+    if tail:
+        await reply.send(tail)
+    return outcome
 
 
 class _Stream:
@@ -122,7 +115,6 @@ class _Stream:
         self.attempt: Attempt = attempt
         self.answer: Answer = answer
         self.answered = attempt.answered
-        self.ended: bool = False
         self.error_passed_on: bool = False
         self.priced: Priced | None = None
         read_event = attempt.outgoing.reading.event
@@ -132,7 +124,11 @@ class _Stream:
         translation = attempt.outgoing.translation
         asked = attempt.asked
         self._translator = (
-            translation.stream(asked.model, include_usage=asked.include_usage) if translation is not None else None
+            None
+            if translation is None
+            else translation.start_stream(
+                asked.model, include_usage=asked.include_usage, now_s=attempt.sent.at_ns // 1_000_000_000
+            )
         )
         self._wants_usage: bool = asked.include_usage
 
@@ -153,9 +149,9 @@ class _Stream:
                 break
             try:
                 events = self._decoder.feed(chunk)
-            except EventTooLarge as error:
+                out.extend(map(self._take_event, events))
+            except (EventTooLarge, UpstreamFailed) as error:
                 fail_garbage(self.attempt, str(error))
-            out.extend(map(self._take_event, events))
             if self.answered.error:
                 first = next((event for event in events if event.data), None)
                 data = b"" if first is None else first.data
@@ -224,7 +220,7 @@ class _Stream:
                 while seen < _DRAIN_BYTES and (chunk := await self.answer.next_chunk()) is not None:
                     seen += len(chunk)
                     self.take(chunk)
-        except (BrokeOff, EventTooLarge, TimeoutError) as error:
+        except (BrokeOff, EventTooLarge, UpstreamFailed, TimeoutError) as error:
             self.answered.error = self.answered.error or f"while draining: {error}"[:500]
 
 

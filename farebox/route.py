@@ -1,5 +1,8 @@
 """Which targets may answer a call, in order. Pure: the table is built from the configuration once."""
 
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urlsplit
+
 import msgspec
 
 from farebox.config import Config, Provider
@@ -15,8 +18,7 @@ class Target(msgspec.Struct, frozen=True):
         profile: what is known about its kind.
         model: the model's name there.
         rate_provider: whose prices apply.
-        urls: address by operation.
-        headers: every request carries these, the key included.
+        heads: request line and headers by operation, the key included; what varies is added per attempt.
         drains: whether a stream is read to its end after the client has gone.
     """
 
@@ -24,8 +26,7 @@ class Target(msgspec.Struct, frozen=True):
     profile: Profile
     model: str
     rate_provider: str
-    urls: dict[Operation, str]
-    headers: dict[str, str]
+    heads: dict[Operation, bytes]
     drains: bool
 
 
@@ -65,14 +66,24 @@ class Routes:
         return list(self._models)
 
 
-def _target(provider: Provider, model: str) -> Target:
+def address_of(provider: Provider) -> SplitResult:
+    """Return the base address of a provider, split; its path has no slash at the end."""
     profile = PROFILES[provider.kind]
     base = (provider.base_url or profile.base_url).rstrip("/")
     if profile.dialect == "anthropic":
         base = base.removesuffix("/v1")  # the paths of this dialect begin with it
+    return urlsplit(base)
+
+
+def _target(provider: Provider, model: str) -> Target:
+    profile = PROFILES[provider.kind]
+    address = address_of(provider)
     headers = {
-        "content-type": "application/json",
+        "host": address.netloc,
+        "user-agent": "farebox",
+        "accept": "*/*",
         "accept-encoding": "identity",
+        "content-type": "application/json",
         **profile.headers,
         **{name.lower(): value for name, value in provider.headers.items()},
     }
@@ -83,7 +94,11 @@ def _target(provider: Provider, model: str) -> Target:
         profile=profile,
         model=model,
         rate_provider=provider.rates or profile.rate_provider or provider.name,
-        urls={operation: base + path for operation, path in profile.paths.items()},
-        headers=headers,
+        heads={operation: _head(address.path + path, headers) for operation, path in profile.paths.items()},
         drains=(provider.on_disconnect or profile.on_disconnect) == "drain",
     )
+
+
+def _head(path: str, headers: Mapping[str, str]) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST {path} HTTP/1.1\r\n{lines}".encode("latin-1")

@@ -10,28 +10,26 @@ import sqlite3
 import sys
 
 import uvloop
-from granian.constants import Interfaces
-from granian.server.embed import Server
 
 from farebox.attempt import Edges
 from farebox.auth import KeyRing
 from farebox.clock import Clock, SystemClock
-from farebox.config import Config
+from farebox.config import Config, Provider
 from farebox.errors import FareboxError, Unavailable
+from farebox.http1.client import Origin, TimeLimits, Upstream
+from farebox.http1.server import HttpServer
 from farebox.ids import IdSource
 from farebox.journal.writer import JournalWriter, sync
 from farebox.listen import Listener
-from farebox.route import Routes
+from farebox.route import Routes, address_of
 from farebox.state.keys import KeyStore, load_pepper
 from farebox.state.pricebook import load_book
 from farebox.state.settings import Settings, load_settings
-from farebox.upstream import Upstream
 
 _KEYS_POLL_S = 0.25
 _KEYS_STALE_S = 5.0  # how long the last snapshot of keys holds when state.db cannot be read
 _SYNC_S = 1.0
 _BACKLOG = 2048
-_CONCURRENT = 16_384
 
 
 class KeyWatch:
@@ -83,37 +81,38 @@ async def run(settings: Settings) -> None:
         journal=journal,
         book=load_book(settings.price_files),
         routes=Routes(config),
-        upstreams={provider.name: Upstream(provider) for provider in config.providers},
+        upstreams={provider.name: _upstream(provider) for provider in config.providers},
         limits=config.limits,
     )
     listener = Listener(edges, ids, watch.ring)
-    server = Server(
-        listener,
-        address=config.host,
-        port=settings.port,
-        interface=Interfaces.RSGI,
-        log_enabled=False,
-        websockets=False,
-        backlog=_BACKLOG,
-        backpressure=_CONCURRENT,
-    )
+    server = HttpServer(listener.answer, config.limits.body_bytes)
+    await server.listen(config.host, settings.port, _BACKLOG)
     background = [asyncio.create_task(job) for job in (watch.run(), _sync_journal(journal))]
-    serving = asyncio.create_task(server.serve())
     _announce(settings)
     await _stopped(settings)
     listener.stopping = True
+    server.stop_listening()
     if listener.in_flight:
         try:
             await asyncio.wait_for(listener.idle.wait(), settings.grace_s)
         except TimeoutError:
             print(f"farebox: {listener.in_flight} calls cut at the end of the grace period", file=sys.stderr)
-    server.stop()  # type: ignore[no-untyped-call]  # granian leaves it without annotations
-    for task in (*background, serving):
+    for task in background:
         task.cancel()
-    await asyncio.gather(*background, serving, return_exceptions=True)
+    await asyncio.gather(*background, return_exceptions=True)
+    await server.close()
     for upstream in edges.upstreams.values():
         await upstream.close()
     journal.close()
+
+
+def _upstream(provider: Provider) -> Upstream:
+    address = address_of(provider)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    return Upstream(
+        Origin(address.scheme, address.hostname or "", port),
+        TimeLimits(provider.connect_timeout_s, provider.idle_timeout_s, provider.total_timeout_s),
+    )
 
 
 async def _sync_journal(journal: JournalWriter) -> None:

@@ -50,6 +50,7 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
         parts: UTF-8 bytes of the input by part: system, tools, history, context, user.
         output_cap: the output limit sent to the provider in tokens over all choices, or None.
         provider_operation: what was asked of the provider in its own dialect: its usage is read by that.
+        asked_tier: the service tier that was asked for, or "".
     """
 
     attempt: str
@@ -71,6 +72,7 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
     parts: dict[str, int]
     output_cap: int | None
     provider_operation: str = ""
+    asked_tier: str = ""
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="D1", gc=False):

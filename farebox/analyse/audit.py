@@ -1,0 +1,217 @@
+"""What was called, what it cost and why: rows of the books become an `AuditReport`. Pure."""
+
+import msgspec
+
+from farebox.analyse import meanings
+from farebox.books.rows import (
+    AuditRows,
+    FlagRow,
+    Grouping,
+    GroupRow,
+    LatencyRow,
+    OutcomeRow,
+    PartsRow,
+    UnpricedRow,
+    Window,
+)
+from farebox.usage import METERS
+
+
+class MeterCost(msgspec.Struct, frozen=True):
+    """One meter's quantity and the amount of its lines.
+
+    Attributes:
+        meter: name in `usage.METERS`.
+        unit: ``token`` or ``call``.
+        quantity: as metered, unpriced attempts included.
+        unpriced_quantity: the part of it that no line prices.
+        amount_femto: femtodollars.
+        share: of the total amount, 0 to 1.
+    """
+
+    meter: str
+    unit: str
+    quantity: int
+    unpriced_quantity: int
+    amount_femto: int
+    share: float
+
+
+class PartShare(msgspec.Struct, frozen=True):
+    """One part of the input: its bytes, its share of the tokens (0 to 1) and the tokens that makes."""
+
+    part: str
+    size_bytes: int
+    share: float
+    tokens: int
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """Something that needs a person.
+
+    Attributes:
+        name: short, for machines.
+        count: attempts, places or files concerned.
+        message: what is wrong, naming the thing.
+        remedy: what to do.
+        amount_femto: kept aside and not in the totals, femtodollars; 0 where unknown.
+    """
+
+    name: str
+    count: int
+    message: str
+    remedy: str
+    amount_femto: int = 0
+
+
+class Calls(msgspec.Struct, frozen=True):
+    """Calls by how they ended for their client.
+
+    Attributes:
+        total: distinct calls.
+        answered: got a complete answer.
+        hung_up: the client hung up.
+        failed: got an error, a broken answer or none.
+        retried: took more than one attempt.
+    """
+
+    total: int
+    answered: int
+    hung_up: int
+    failed: int
+    retried: int
+
+
+class AuditReport(msgspec.Struct, frozen=True):
+    """An audit of a window. Amounts are femtodollars and exact; shares are fractions for reading."""
+
+    window: Window
+    by: Grouping
+    tag: str
+    calls: Calls
+    attempts: int
+    total_femto: int
+    unpriced_attempts: int
+    first_ns: int | None
+    last_ns: int | None
+    outcomes: tuple[OutcomeRow, ...]
+    meters: tuple[MeterCost, ...]
+    parts: tuple[PartShare, ...]
+    parts_attempts: int
+    latencies: tuple[LatencyRow, ...]
+    flags: tuple[FlagRow, ...]
+    groups: tuple[GroupRow, ...]
+    alarms: tuple[Alarm, ...]
+    notes: tuple[str, ...]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What an audit was asked for, and what is known about the ingest before it.
+
+    Attributes:
+        window: over `sent_at`.
+        by: property to group by; `tag` is the tag's name where it is ``tag``.
+        unreadable: files of the journal that could not be read.
+    """
+
+    window: Window = Window()
+    by: Grouping = "model"
+    tag: str = ""
+    unreadable: tuple[str, ...] = ()
+
+
+def audit(rows: AuditRows, asked: Asked) -> AuditReport:
+    """Return the audit of what the books answered."""
+    totals = rows.totals
+    meters = _meter_costs(rows)
+    return AuditReport(
+        window=asked.window,
+        by=asked.by,
+        tag=asked.tag,
+        calls=Calls(
+            total=totals.calls,
+            answered=totals.answered,
+            hung_up=totals.hung_up,
+            failed=totals.calls - totals.answered - totals.hung_up,
+            retried=totals.retried,
+        ),
+        attempts=totals.attempts,
+        total_femto=totals.total_femto,
+        unpriced_attempts=totals.unpriced,
+        first_ns=totals.first_ns,
+        last_ns=totals.last_ns,
+        outcomes=rows.outcomes,
+        meters=meters,
+        parts=_part_shares(rows.parts),
+        parts_attempts=rows.parts.attempts,
+        latencies=rows.latencies,
+        flags=rows.flags,
+        groups=tuple(sorted(rows.groups, key=lambda group: (-group.total_femto, -group.attempts, group.name))),
+        alarms=(*_price_alarms(rows), *_journal_alarms(rows, asked), *_balance_alarms(meters, totals.total_femto)),
+        notes=tuple(
+            f"{row.count}: {meanings.FINDINGS[row.kind]}"
+            for row in rows.findings
+            if row.kind not in meanings.ALARMING_FINDINGS
+        ),
+    )
+
+
+def _meter_costs(rows: AuditRows) -> tuple[MeterCost, ...]:
+    whole = sum(row.amount_femto for row in rows.meters)
+    costs = [
+        MeterCost(
+            meter=row.meter,
+            unit=METERS[row.meter].unit if row.meter in METERS else "unit",
+            quantity=row.quantity,
+            unpriced_quantity=max(0, row.quantity - row.priced_quantity),
+            amount_femto=row.amount_femto,
+            share=row.amount_femto / whole if whole else 0.0,
+        )
+        for row in rows.meters
+    ]
+    return tuple(sorted(costs, key=lambda cost: (-cost.amount_femto, -cost.quantity, cost.meter)))
+
+
+def _part_shares(parts: PartsRow) -> tuple[PartShare, ...]:
+    whole = sum(parts.tokens.values())
+    return tuple(
+        PartShare(name, size, parts.tokens[name] / whole if whole else 0.0, round(parts.tokens[name]))
+        for name, size in parts.size_bytes.items()
+    )
+
+
+def _price_alarms(rows: AuditRows) -> list[Alarm]:
+    return [_price_alarm(row) for row in rows.unpriced]
+
+
+def _price_alarm(row: UnpricedRow) -> Alarm:
+    what = f"{row.provider}/{row.model}: {row.reason}"
+    if row.reason.startswith("usage:"):
+        return Alarm("quarantined", row.attempts, what, meanings.QUARANTINED_REMEDY)
+    return Alarm("unpriced", row.attempts, what, meanings.UNPRICED_REMEDY)
+
+
+def _journal_alarms(rows: AuditRows, asked: Asked) -> list[Alarm]:
+    alarms = [
+        Alarm(
+            row.kind,
+            row.count,
+            f"{meanings.FINDINGS[row.kind]} (such as {row.example})",
+            meanings.DAMAGED_REMEDY if row.kind == "damaged" else meanings.ASIDE_REMEDY,
+            row.total_femto,
+        )
+        for row in rows.findings
+        if row.kind in meanings.ALARMING_FINDINGS
+    ]
+    if asked.unreadable:
+        message = f"files of the journal cannot be read: {asked.unreadable[0]}"
+        alarms.append(Alarm("unreadable", len(asked.unreadable), message, meanings.UNREADABLE_REMEDY))
+    return alarms
+
+
+def _balance_alarms(meters: tuple[MeterCost, ...], total_femto: int) -> list[Alarm]:
+    difference = sum(meter.amount_femto for meter in meters) - total_femto
+    if not difference:
+        return []
+    message = "the lines of the charges do not add up to their totals"
+    return [Alarm("unbalanced", 1, message, meanings.UNBALANCED_REMEDY, difference)]

@@ -1,0 +1,66 @@
+"""``farebox audit``: what was called, what it cost and why."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from farebox.analyse.audit import Asked
+from farebox.analyse.audit import audit as audit_rows
+from farebox.analyse.window import parse_window
+from farebox.books.query import Books
+from farebox.books.rows import Grouping
+from farebox.cli.fresh import freshen
+from farebox.cli.options import config_option, data_dir_option, find_config, json_option
+from farebox.errors import ConfigError
+from farebox.present.audit import audit_json, show_audit
+from farebox.present.tables import make_console
+
+_ALARMS = 1
+_GROUPINGS: dict[str, Grouping] = {"model": "model", "key": "key", "user": "user", "provider": "provider"}
+
+
+@click.command()
+@click.option("--since", default="", metavar="TIME", help="30m, 24h, 30d, 4w or FROM..TO (UTC). [default: everything]")
+@click.option("--by", default="model", show_default=True, help="model, key, user, provider or tag:NAME.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where there are alarms.")
+@config_option
+@data_dir_option
+@json_option
+def audit(since: str, by: str, config_path: Path | None, data_dir: Path, *, strict: bool, as_json: bool) -> None:
+    """Show what was called, what it cost and why.
+
+    Costs are exact: the last line, and every amount of --json, is the sum to the last digit. Attempts without a
+    price are named under the alarms, never counted as zero.
+    """
+    try:
+        window = parse_window(since, time.time_ns())
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+    grouping, tag = read_grouping(by)
+    ingested = freshen(data_dir, find_config(config_path))
+    with Books(data_dir, window) as books:
+        rows = books.audit_rows(grouping, tag)
+    report = audit_rows(rows, Asked(window, grouping, tag, ingested.unreadable))
+    if as_json:
+        click.echo(json.dumps(audit_json(report), indent=2))
+    else:
+        show_audit(report, make_console())
+    if strict and report.alarms:
+        sys.exit(_ALARMS)
+
+
+def read_grouping(by: str) -> tuple[Grouping, str]:
+    """Return the property to group by and the tag's name, if it is a tag.
+
+    Raises:
+        click.UsageError: where nothing can be grouped by it.
+    """
+    kind, colon, tag = by.partition(":")
+    if kind == "tag" and tag:
+        return "tag", tag
+    if colon or by not in _GROUPINGS:
+        raise click.UsageError(f"--by {by}: group by {', '.join(_GROUPINGS)} or tag:NAME")
+    return _GROUPINGS[by], ""
