@@ -11,14 +11,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 import uvloop
-from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import NetworkError, RequestError, RequestTimeoutError
-from pyreqwest.response import Response
 
+from farebox.http1.client import Answer as Response
+from farebox.http1.client import AnswerTooLarge, BrokeOff, NeverSent, Origin, TimeLimits, Upstream
 from farebox.replay.answer import Answer, Unreadable, read_fault
 from farebox.replay.plan import Plan
 from farebox.replay.request import Request, build_request
@@ -32,6 +31,8 @@ Watch = Callable[[Tally], None]
 RETRIED: Final[frozenset[Kind]] = frozenset({"no connection", "connection lost", "stream cut"})
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 3.0
+LONGEST_CALL_S: Final = 3600.0
+LONGEST_ANSWER_BYTES: Final = 1 << 30
 
 
 def run(plan: Plan, watch: Watch | None = None) -> Summary:
@@ -71,22 +72,25 @@ async def drive(plan: Plan, stop: asyncio.Event, watch: Watch | None = None) -> 
         TraceError: the trace cannot be read.
     """
     tally = Tally()
-    timeout = timedelta(seconds=plan.timeout_s)
-    builder = ClientBuilder().no_proxy().follow_redirects(False).connect_timeout(timeout).read_timeout(timeout)
+    address = urlsplit(plan.base_url)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    origin = Origin(address.scheme, address.hostname or "", port)
+    client = Upstream(origin, TimeLimits(plan.timeout_s, plan.timeout_s, LONGEST_CALL_S))
     start_s = time.perf_counter()
-    async with builder.build() as client:
-        try:
-            await _send_all(client, plan, stop, tally, watch or _ignore)
-        except BaseExceptionGroup as group:
-            match group.exceptions:
-                case [TraceError() as error, *_]:
-                    raise error from None
-            raise
+    try:
+        await _send_all(client, plan, stop, tally, watch or _ignore)
+    except BaseExceptionGroup as group:
+        match group.exceptions:
+            case [TraceError() as error, *_]:
+                raise error from None
+        raise
+    finally:
+        await client.close()
     rejected = plan.rows.rejected if isinstance(plan.rows, Trace) else {}
     return tally.sum_up(time.perf_counter() - start_s, stopped=stop.is_set(), rejected=rejected)
 
 
-async def _send_all(client: Client, plan: Plan, stop: asyncio.Event, tally: Tally, watch: Watch) -> None:
+async def _send_all(client: Upstream, plan: Plan, stop: asyncio.Event, tally: Tally, watch: Watch) -> None:
     slots = asyncio.Semaphore(plan.concurrency_max)
     start_s = time.perf_counter()
 
@@ -129,7 +133,7 @@ async def _wait_until(due_s: float | None, stop: asyncio.Event) -> bool:
     return True
 
 
-async def _call(client: Client, plan: Plan, request: Request, due_s: float | None) -> Outcome:
+async def _call(client: Upstream, plan: Plan, request: Request, due_s: float | None) -> Outcome:
     """Place one call, again after a lost connection where the plan allows it."""
     lag_ms = None if due_s is None else max(0.0, (time.perf_counter() - due_s) * 1000)
     pause_s = FIRST_PAUSE_S
@@ -144,44 +148,34 @@ async def _call(client: Client, plan: Plan, request: Request, due_s: float | Non
     raise AssertionError  # count() does not end
 
 
-async def _attempt(client: Client, request: Request) -> Outcome:
+async def _attempt(client: Upstream, request: Request) -> Outcome:
     outcome = Outcome(stream=request.stream)
     start_s = time.perf_counter()
     try:
-        building = client.post(request.url).headers(request.headers).body_bytes(request.body).build_streamed()
-        async with building as response:
+        async with client.post(_head(request), request.body) as response:
             outcome.status = response.status
             await _read(response, request, outcome, start_s)
-    except RequestError as error:
-        _fail(outcome, _name(error), _explain(error))
+    except NeverSent as error:
+        _fail(outcome, "no connection", str(error))
+    except BrokeOff as error:
+        _fail(outcome, "timeout" if error.timed_out else "connection lost", str(error))
+    except AnswerTooLarge as error:
+        _fail(outcome, "unreadable answer", str(error))
     except Unreadable as error:
         _fail(outcome, "unreadable answer", str(error))
     outcome.total_ms = (time.perf_counter() - start_s) * 1000
     return outcome
 
 
-def _causes(error: RequestError) -> list[str]:
-    return [cause["message"] for cause in error.details["causes"] or []]
-
-
-def _name(error: RequestError) -> Kind:
-    """Return what happened to the connection."""
-    if isinstance(error, RequestTimeoutError):
-        return "timeout"
-    if isinstance(error, NetworkError):
-        # The client calls a connection that broke off before the answer a connection error too.
-        return "no connection" if "client error (Connect)" in _causes(error) else "connection lost"
-    return "request failed"
-
-
-def _explain(error: RequestError) -> str:
-    """Return the innermost cause, which is the one that says something."""
-    return (_causes(error) or [error.message])[-1]
+def _head(request: Request) -> bytes:
+    address = urlsplit(request.url)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    return f"POST {address.path} HTTP/1.1\r\nhost: {address.netloc}\r\n{lines}".encode("latin-1")
 
 
 async def _read(response: Response, request: Request, outcome: Outcome, start_s: float) -> None:
     if not 200 <= response.status < 300:
-        body = bytes(await response.bytes())
+        body = await response.read(LONGEST_ANSWER_BYTES)
         _fail(outcome, "http status", f"{response.status}: {read_fault(body)}")
         return
     answer = Answer(request.dialect)
@@ -189,7 +183,7 @@ async def _read(response: Response, request: Request, outcome: Outcome, start_s:
         if request.stream:
             await _read_stream(response, answer, outcome, start_s)
         else:
-            answer.read_body(bytes(await response.bytes()))
+            answer.read_body(await response.read(LONGEST_ANSWER_BYTES))
     finally:
         outcome.events = answer.events
     outcome.input_tokens = answer.input_tokens
@@ -202,8 +196,8 @@ async def _read(response: Response, request: Request, outcome: Outcome, start_s:
 
 
 async def _read_stream(response: Response, answer: Answer, outcome: Outcome, start_s: float) -> None:
-    while (chunk := await response.body_reader.read_chunk()) is not None:
-        answer.feed(bytes(chunk))
+    while (chunk := await response.next_chunk()) is not None:
+        answer.feed(chunk)
         if answer.started and outcome.ttft_ms is None:
             outcome.ttft_ms = (time.perf_counter() - start_s) * 1000
 

@@ -12,7 +12,7 @@ from farebox.replay.trace import Rejection
 
 Kind = Literal[
     "no connection", "connection lost", "timeout", "http status", "stream cut", "error in stream",
-    "unreadable answer", "request failed",
+    "unreadable answer",
 ]  # fmt: skip
 """Why a call failed."""
 
