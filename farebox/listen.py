@@ -14,7 +14,7 @@ from farebox.auth import Caller, KeyRing, identify
 from farebox.call import Asked, HeaderReader, Inbound
 from farebox.discover import anthropic_models, find_model, openai_models
 from farebox.errors import BadRequest, CallError, MethodNotAllowed, NotFound, TooLarge, Unavailable
-from farebox.http1.server import Exchange
+from farebox.http1.exchange import Exchange
 from farebox.ids import IdSource
 from farebox.line import serve
 from farebox.wire.errors_of import render

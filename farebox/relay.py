@@ -13,7 +13,7 @@ import msgspec
 from farebox.attempt import Attempt, Reply, fail_garbage, refuse
 from farebox.errors import UpstreamFailed
 from farebox.http1.client import Answer, BrokeOff
-from farebox.http1.server import ClientGone
+from farebox.http1.exchange import ClientGone
 from farebox.journal.record import Outcome
 from farebox.meter import Priced, estimate, price_answer
 from farebox.money import usd_text

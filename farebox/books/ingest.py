@@ -14,7 +14,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -22,7 +22,7 @@ import msgspec
 from farebox.books.compact import merge_once, remove_replaced
 from farebox.books.drain import Drain, Haul, Pair
 from farebox.books.manifest import Finding, Manifest
-from farebox.books.parquet import ParquetWriter, RowsRefused, new_path
+from farebox.books.parquet import ParquetWriter, RowsRefused, new_path, told
 from farebox.books.retire import retire_journal
 from farebox.books.schema import day_of, row_of, select_from_files
 from farebox.books.sort_strays import sort_strays
@@ -103,16 +103,12 @@ def ingest_once(
     """
     plan = plan or IngestPlan()
     books = data_dir / "books"
-    books.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _lock(books / "ingest.lock", plan.wait_s) as mine:
+    with told(books), _lock(books / "ingest.lock", plan.wait_s) as mine:
         if not mine:
             return IngestReport(busy=True)
-        ingest = _Pass(data_dir, assume, plan, clock or SystemClock(), fault or _no_fault)
-        try:
+        with closing(_Pass(data_dir, assume, plan, clock or SystemClock(), fault or _no_fault)) as ingest:
             ingest.run()
-        finally:
-            ingest.close()
-        return ingest.report
+            return ingest.report
 
 
 class _Pass:
@@ -275,6 +271,7 @@ def _write_view(books: Path, manifest: Manifest) -> None:
 @contextmanager
 def _lock(path: Path, wait_s: float) -> Iterator[bool]:
     """Hold the books' lock; False where another process holds it for longer than one waits."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         deadline = time.monotonic() + wait_s

@@ -7,6 +7,7 @@ name, synced and renamed. DuckDB is imported by the first write, so that nobody 
 import contextlib
 import os
 import secrets
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,13 +67,12 @@ class ParquetWriter:
 
         Raises:
             RowsRefused: where a row does not fit the columns.
-            BooksFailed: where the disk is full or cannot be written.
+            BooksFailed, OSError: where the disk is full or cannot be written.
         """
         lines = self._books / f"{path}.json"
         lines.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with _told(self._books):
-                lines.write_bytes(_encode_lines(rows))
+            lines.write_bytes(_encode_lines(rows))
             self._copy(f"{select_from_json(str(lines))} ORDER BY sent_at, attempt", path)
         finally:
             lines.unlink(missing_ok=True)
@@ -85,11 +85,10 @@ class ParquetWriter:
     def publish(self, path: str) -> None:
         """Sync the draft of ``path`` and give it its name."""
         draft, final = self._draft(path), self._books / path
-        with _told(self._books):
-            _sync(draft)
-            draft.rename(final)
-            _sync(final.parent)
-            _sync(final.parent.parent)
+        _sync(draft)
+        draft.rename(final)
+        _sync(final.parent)
+        _sync(final.parent.parent)
 
     def remove(self, path: str) -> None:
         """Remove a file, whatever stage it is in."""
@@ -121,11 +120,11 @@ class ParquetWriter:
 
 
 @contextlib.contextmanager
-def _told(books: Path) -> Iterator[None]:
-    """Say which books could not be written."""
+def told(books: Path) -> Iterator[None]:
+    """Say which books could not be written: files and manifest alike."""
     try:
         yield
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise BooksFailed(f"The books in {books} cannot be written: {error}") from error
 
 

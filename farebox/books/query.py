@@ -122,7 +122,8 @@ class Books:
                 arg_max(provider, number), count(*),
                 coalesce(any_value(outcome) FILTER (final), arg_max(outcome, number)),
                 list_sort(list_distinct(flatten(list(flags)))), sum(input_tokens)::HUGEINT,
-                sum(output_tokens)::HUGEINT, coalesce(sum(total_femto), 0)::HUGEINT, count(*) FILTER (total_femto IS NULL), arg_max(total_ns, number)
+                sum(output_tokens)::HUGEINT, coalesce(sum(total_femto), 0)::HUGEINT,
+                count(*) FILTER (total_femto IS NULL), arg_max(total_ns, number)
             FROM attempts GROUP BY call
             HAVING ($model = '' OR bool_or($model IN (model, asked_model)))
                 AND ($key = '' OR bool_or($key IN (key, key_name)))

@@ -8,12 +8,12 @@ a slow sender. One request of a connection is handled at a time; pipelined ones 
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from urllib.parse import unquote
 
 import httptools
 
-Headers = list[tuple[str, str]]
+from farebox.http1.exchange import STATUS_LINES, ClientGone, Exchange, RequestHeaders
+
 Handler = Callable[["Exchange"], Awaitable[None]]
 
 _HEAD_BYTES = 64 << 10
@@ -24,125 +24,7 @@ _IDLE_TIMEOUT_S = 75.0
 _WRITE_STALL_S = 60.0
 _HIGH_WATER_BYTES = 256 << 10
 
-_STATUS_LINES = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("latin-1") for status in HTTPStatus
-}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class ClientGone(Exception):
-    """The client has closed the connection, or does not take what is sent to it."""
-
-
-class RequestHeaders:
-    """The headers of a request; names in lower case, repeated ones joined by a comma."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self) -> None:
-        self._values: dict[str, str] = {}
-
-    def add(self, name: bytes, value: bytes) -> None:
-        """Add one header line."""
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
-        earlier = self._values.get(key)
-        self._values[key] = text if earlier is None else f"{earlier}, {text}"
-
-    def get(self, name: str, default: str | None = None) -> str | None:
-        """Return the value of a header."""
-        return self._values.get(name, default)
-
-
-class Exchange:
-    """One request and its answer.
-
-    Attributes:
-        method: such as ``POST``.
-        path: without query, percent-decoded.
-        headers: of the request.
-        body: whole, or as far as it was read where it is too large.
-        too_large: whether the body is larger than the server's limit.
-        gone: whether the client has closed the connection.
-    """
-
-    __slots__ = (
-        "_connection",
-        "_keep_alive",
-        "_on_gone",
-        "_state",
-        "body",
-        "gone",
-        "headers",
-        "method",
-        "path",
-        "too_large",
-    )
-
-    def __init__(self, connection: "_Connection", headers: RequestHeaders) -> None:
-        self._connection = connection
-        self._keep_alive: bool = True
-        self._on_gone: Callable[[], None] | None = None
-        self._state: int = 0  # 0 not answered, 1 streaming, 2 answered
-        self.method: str = ""
-        self.path: str = ""
-        self.headers: RequestHeaders = headers
-        self.body: bytes = b""
-        self.too_large: bool = False
-        self.gone: bool = False
-
-    @property
-    def answered(self) -> bool:
-        """Whether the answer has begun; there can be no other."""
-        return self._state != 0
-
-    def when_gone(self, callback: Callable[[], None] | None) -> None:
-        """Call back once when the client closes the connection before the answer is whole."""
-        self._on_gone = callback
-        if self.gone and callback is not None:
-            callback()
-
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Answer with a whole body."""
-        self._state = 2
-        head = self._head(status, headers)
-        self._connection.write(b"%scontent-length: %d\r\n\r\n%s" % (head, len(body), body))
-
-    def start_stream(self, status: int, headers: Headers) -> None:
-        """Answer with a stream; `send` follows."""
-        self._state = 1
-        self._connection.write(b"%stransfer-encoding: chunked\r\n\r\n" % self._head(status, headers))
-
-    async def send(self, data: bytes) -> None:
-        """Send bytes of the stream; waits while the client is slower than the provider.
-
-        Raises:
-            ClientGone: where the client has gone.
-        """
-        connection = self._connection
-        if self.gone:
-            raise ClientGone
-        connection.write(b"%x\r\n%s\r\n" % (len(data), data))
-        if connection.paused is not None:
-            await connection.drained()
-
-    def finish(self) -> None:
-        """End the answer; called when the handler returns."""
-        self._on_gone = None
-        if self._state == 1:
-            self._connection.write(b"0\r\n\r\n")
-        self._state = 2
-        self._connection.end_exchange(keep_alive=self._keep_alive and not self.too_large)
-
-    def refuse_keep_alive(self) -> None:
-        """Close the connection after this answer."""
-        self._keep_alive = False
-
-    def _head(self, status: int, headers: Headers) -> bytes:
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
-        if not self._keep_alive or self.too_large:
-            lines += "connection: close\r\n"
-        return _STATUS_LINES.get(status, b"HTTP/1.1 %d \r\n" % status) + lines.encode("latin-1", "replace")
 
 
 class _Connection(asyncio.Protocol):
@@ -177,9 +59,7 @@ class _Connection(asyncio.Protocol):
         self.resume_writing()
         for exchange in (self._current, *self._waiting):
             if exchange is not None:
-                exchange.gone = True
-                if exchange._on_gone is not None:  # noqa: SLF001 - the two classes are one part
-                    exchange._on_gone()  # noqa: SLF001 - as above
+                exchange.lose_client()
         self._waiting.clear()
 
     def pause_writing(self) -> None:
@@ -342,7 +222,7 @@ class _Connection(asyncio.Protocol):
                 b'{"error":{"message":"%s","type":"invalid_request_error","param":null,"code":null}}' % message.encode()
             )
             head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
-            self.write(_STATUS_LINES[status] + head + body)
+            self.write(STATUS_LINES[status] + head + body)
         self._transport.close()
 
 

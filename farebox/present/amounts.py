@@ -28,7 +28,13 @@ def short_duration(nanoseconds: int | None) -> str:
     for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)):
         if abs(nanoseconds) >= size:
             value = nanoseconds / size
-            return f"{value:,.2f} {unit}" if value < 10 else f"{value:,.1f} {unit}" if value < 100 else f"{value:,.0f} {unit}"
+            return (
+                f"{value:,.2f} {unit}"
+                if value < 10
+                else f"{value:,.1f} {unit}"
+                if value < 100
+                else f"{value:,.0f} {unit}"
+            )
     return f"{nanoseconds} ns"
 
 

@@ -75,7 +75,12 @@ def audit_json(report: AuditReport) -> dict[str, Any]:
             ],
         },
         "latency_ns": {
-            row.name.replace(" ", "_"): {"attempts": row.attempts, "p50": row.p50_ns, "p90": row.p90_ns, "p99": row.p99_ns}
+            row.name.replace(" ", "_"): {
+                "attempts": row.attempts,
+                "p50": row.p50_ns,
+                "p90": row.p90_ns,
+                "p99": row.p99_ns,
+            }
             for row in report.latencies
         },
         "outcomes": [
@@ -83,7 +88,8 @@ def audit_json(report: AuditReport) -> dict[str, Any]:
             for row in report.outcomes
         ],
         "flags": [
-            {"flag": row.flag, "attempts": row.attempts, "amount_usd": usd_text(row.total_femto)} for row in report.flags
+            {"flag": row.flag, "attempts": row.attempts, "amount_usd": usd_text(row.total_femto)}
+            for row in report.flags
         ],
         "alarms": [
             {
@@ -179,7 +185,9 @@ def _show_latencies(report: AuditReport, console: Console) -> None:
 
 
 def _show_outcomes(report: AuditReport, console: Console) -> None:
-    rows = [(row.outcome, f"{row.attempts:,}", short_usd(row.total_femto), OUTCOMES[row.outcome]) for row in report.outcomes]
+    rows = [
+        (row.outcome, f"{row.attempts:,}", short_usd(row.total_femto), OUTCOMES[row.outcome]) for row in report.outcomes
+    ]
     print_table(console, "Attempts by outcome", ("outcome", ">attempts", ">cost", "meaning"), rows)
     if report.flags:
         flagged = [(row.flag, f"{row.attempts:,}", short_usd(row.total_femto), FLAGS[row.flag]) for row in report.flags]

@@ -23,7 +23,9 @@ def show_calls(calls: list[CallRow], console: Console) -> None:
             short_moment(call.sent_at_ns)[5:],
             call.model,
             ", ".join((call.outcome + (f" after {call.attempts}" if call.attempts > 1 else ""), *call.flags)),
-            "unpriced" if call.unpriced == call.attempts else short_usd(call.total_femto) + ("*" if call.unpriced else ""),
+            "unpriced"
+            if call.unpriced == call.attempts
+            else short_usd(call.total_femto) + ("*" if call.unpriced else ""),
         )
         for call in calls
     ]

@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import signal
-import sys
 import threading
 
 from farebox.simulate.models import ANTHROPIC, OPENAI, models_of
@@ -38,7 +37,8 @@ def _announce(providers: SimulatedProviders) -> None:
 
 
 def _stop_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -53,9 +53,10 @@ class SimulatedProviders:
         self.host = host
         self._temporary = None if bill_path else tempfile.TemporaryDirectory(prefix="farebox-simulate-")
         self.bill_path = Path(bill_path or Path(self._temporary.name if self._temporary else "") / "bill.jsonl")
-        self.simulator = Simulator(self.bill_path, settings, clock)
+        self.simulator = Simulator(self.bill_path, settings, clock, self._refuse_for)
         self._server: asyncio.Server | None = None
         self._open: set[Connection] = set()
+        self._refusing: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -95,8 +96,21 @@ class SimulatedProviders:
             self._server = None
             await asyncio.sleep(0)
 
+    def _refuse_for(self, seconds: float) -> None:
+        """Refuse new connections for a while, starting once the order that asks for it is answered."""
+
+        async def refuse() -> None:
+            await self.refuse()
+            await asyncio.sleep(seconds)
+            await self.listen()
+
+        if self._refusing is None or self._refusing.done():
+            self._refusing = asyncio.get_running_loop().create_task(refuse())
+
     async def stop(self) -> None:
         """Let answers in progress end for a moment, then close everything."""
+        if self._refusing is not None:
+            self._refusing.cancel()
         await self.refuse()
         await asyncio.gather(*(c.finish(_GRACE_S) for c in list(self._open)))
         await asyncio.sleep(0)  # the transports close in the next turn of the loop

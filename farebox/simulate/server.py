@@ -52,6 +52,12 @@ class Arrival(msgspec.Struct):
         return f"req_{self.serial}"
 
 
+class Refusal(msgspec.Struct, forbid_unknown_fields=True):
+    """For how long new connections are to be refused."""
+
+    for_ms: float
+
+
 class Simulator:
     """Both simulated providers, without their socket.
 
@@ -59,11 +65,15 @@ class Simulator:
         bill_path: the file to bill into; it is continued if it exists.
         settings: server-wide settings.
         clock: seconds since 1970; tests pass their own to make caches expire.
+        refuse_for: closes the listening socket for so many seconds.
     """
 
-    def __init__(self, bill_path: Path, settings: Settings | None = None, clock: Clock = time.time) -> None:
+    def __init__(
+        self, bill_path: Path, settings: Settings | None, clock: Clock, refuse_for: Callable[[float], None]
+    ) -> None:
         self.bill = Bill(bill_path)
         self.clock = clock
+        self.refuse_for = refuse_for
         self._serials = (f"{secrets.token_hex(8)}{n:08x}" for n in itertools.count(1))
         self.apply(settings or Settings())
 
@@ -248,8 +258,11 @@ class Simulator:
         elif order == "GET /bill":
             rows = read_bill(self.bill.path)
             return 200, {"rows": msgspec.to_builtins(rows), "count": len(rows), "total_usd": usd_text(total_usd(rows))}
+        elif order == "POST /refuse":
+            wish = msgspec.json.decode(exchange.body or b"{}", type=Refusal)
+            self.refuse_for(wish.for_ms / 1000)
         elif order != "GET /config":
-            return 404, {"error": "the paths are /_simulate/config, /_simulate/bill and /_simulate/reset"}
+            return 404, {"error": "the paths are config, bill, reset and refuse, all under /_simulate/"}
         return 200, msgspec.to_builtins(self.settings)
 
 

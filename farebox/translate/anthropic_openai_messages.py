@@ -63,7 +63,7 @@ def _walk(content: Any, where: str, kinds: frozenset[str]) -> list[tuple[Part, s
     blocks = []
     for index, block in enumerate(list_of(content, where)):
         path = f"{where}.{index}"
-        kind = object_of(block, path).get("type")
+        kind = text_of(object_of(block, path).get("type"), f"{path}.type")
         if kind not in kinds:
             refuse(path, f"a block of type {kind!r} cannot be expressed here; send {', '.join(sorted(kinds))} blocks")
         check(block, BLOCKS[kind], path)

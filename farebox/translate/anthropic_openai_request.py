@@ -77,14 +77,14 @@ def _copy_service(body: dict[str, Any], out: dict[str, Any]) -> None:
     tier = body.get("service_tier")
     if tier == "standard_only":
         out["service_tier"] = "default"
-    elif tier not in {None, "auto"}:
+    elif tier not in (None, "auto"):
         refuse("service_tier", 'must be "auto" or "standard_only"')
 
 
 def _tool(tool: Any, where: str) -> dict[str, Any]:
     tool = object_of(tool, where)
     kind = tool.get("type")
-    if kind not in {None, "custom"}:
+    if kind not in (None, "custom"):
         refuse(where, f"OpenAI does not know Anthropic's tool {kind!r}; describe a tool of your own with input_schema")
     check(tool, TOOL, where)
     function: dict[str, Any] = {
@@ -100,7 +100,7 @@ def _tool(tool: Any, where: str) -> dict[str, Any]:
 
 def _copy_tool_choice(choice: dict[str, Any], out: dict[str, Any]) -> None:
     check(choice, TOOL_CHOICE, "tool_choice")
-    kind = choice.get("type")
+    kind = text_of(choice.get("type"), "tool_choice.type")
     if kind == "tool":
         name = text_of(choice.get("name"), "tool_choice.name")
         out["tool_choice"] = {"type": "function", "function": {"name": name}}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from farebox.errors import UpstreamFailed
+from farebox.translate.failures import NONSENSE
 from farebox.translate.tool_input import read_arguments
 
 # A reason that is not here, or none, ended the answer: end_turn.
@@ -29,10 +30,17 @@ def translate_response(body: dict[str, Any], asked_model: str, *, now_s: int = 0
     """
     del now_s
     choices = body.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else {}
-    message = choice.get("message")
-    if not isinstance(message, dict):
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
         raise UpstreamFailed("The provider's answer is not a chat completion: it has no message in choices.")
+    try:
+        return _answer(body, choice, asked_model)
+    except NONSENSE:
+        raise UpstreamFailed("The provider's answer is not a chat completion: a field has a wrong type.") from None
+
+
+def _answer(body: dict[str, Any], choice: dict[str, Any], asked_model: str) -> dict[str, Any]:
+    message = choice["message"]
     out: dict[str, Any] = {
         "id": body.get("id") or "",
         "type": "message",

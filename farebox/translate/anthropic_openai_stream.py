@@ -17,7 +17,7 @@ from farebox.translate.anthropic_openai_response import (
     stop_reason_of,
     usage_of,
 )
-from farebox.translate.failures import Failure
+from farebox.translate.failures import NONSENSE, Failure
 from farebox.wire.errors_of import anthropic_event
 from farebox.wire.sse import Event, encode
 
@@ -77,7 +77,7 @@ class StreamTranslator:
         """Return the events for the client that follow from one chunk of the provider.
 
         Raises:
-            UpstreamFailed: the chunk is not JSON.
+            UpstreamFailed: the chunk cannot be read.
         """
         if self._over:
             return []
@@ -86,18 +86,9 @@ class StreamTranslator:
         if event.data == b"[DONE]":
             return self._end()
         try:
-            chunk = _decode(event.data)
-            if chunk.get("error") or event.name == b"error":
-                self._over = True
-                return [anthropic_event(Failure.of(chunk).anthropic())]
-        except (msgspec.DecodeError, AttributeError):
-            raise UpstreamFailed("The provider's stream has a chunk that is not a JSON object.") from None
-        out = [] if self._started else self._start(chunk)
-        self._usage = chunk.get("usage") or self._usage
-        self._tier = chunk.get("service_tier") or self._tier
-        for choice in chunk.get("choices") or ():
-            out += self._choice(choice)
-        return out
+            return self._chunk(_decode(event.data), event.name)
+        except NONSENSE:
+            raise UpstreamFailed("The provider's stream has a chunk that is not one of OpenAI's.") from None
 
     def finish(self) -> list[bytes]:
         """Return what is still owed at the end of the provider's stream.
@@ -105,6 +96,17 @@ class StreamTranslator:
         That is the end of the message if a finish reason came without a ``[DONE]``; nothing if it was cut.
         """
         return self._end() if self.complete and not self._over else []
+
+    def _chunk(self, chunk: dict[str, Any], name: bytes) -> list[bytes]:
+        if chunk.get("error") or name == b"error":
+            self._over = True
+            return [anthropic_event(Failure.of(chunk).anthropic())]
+        out = [] if self._started else self._start(chunk)
+        self._usage = chunk.get("usage") or self._usage
+        self._tier = chunk.get("service_tier") or self._tier
+        for choice in chunk.get("choices") or ():
+            out += self._choice(choice)
+        return out
 
     def _start(self, chunk: dict[str, Any]) -> list[bytes]:
         self._started = True

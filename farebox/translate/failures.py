@@ -11,6 +11,8 @@ import msgspec
 from farebox.wire.errors_of import anthropic_body, anthropic_type, openai_body, openai_type
 
 SHOWN_CHARACTERS = 500
+# What reading a JSON value of another shape than expected can raise; of a provider's answer it is its failure.
+NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # Anthropic's status 529 has no counterpart at OpenAI, whose word for it is 503.
 OPENAI_STATUSES: dict[int, int] = {529: 503}
 # Anthropic's type -> status, for errors inside a stream, which have none; and -> OpenAI's code.

@@ -171,7 +171,7 @@ def _blocks(content: Any, where: str, kinds: frozenset[str]) -> list[Block]:
     blocks = []
     for index, part in enumerate(list_of(content, where)):
         path = f"{where}.{index}"
-        kind = object_of(part, path).get("type")
+        kind = text_of(object_of(part, path).get("type"), f"{path}.type")
         if kind not in kinds:
             refuse(path, f"a part of type {kind!r} cannot be expressed here; send {', '.join(sorted(kinds))} parts")
         check(part, PARTS[kind], path)

@@ -86,7 +86,7 @@ def _copy_service(body: dict[str, Any], out: dict[str, Any]) -> None:
     tier = body.get("service_tier")
     if tier == "default":
         out["service_tier"] = "standard_only"
-    elif tier not in {None, "auto"}:
+    elif tier not in (None, "auto"):
         refuse("service_tier", f'Anthropic has no tier {tier!r}; leave it out or send "auto" or "default"')
     if body.get("cache_control") is not None:
         out["cache_control"] = body["cache_control"]
@@ -136,7 +136,7 @@ def _copy_effort(effort: Any, model: str, out: dict[str, Any]) -> None:
     if effort == "none":
         out["thinking"] = {"type": "disabled"}
         return
-    if effort not in EFFORT_WORDS:
+    if not isinstance(effort, str) or effort not in EFFORT_WORDS:
         words = ", ".join(("none", *EFFORT_WORDS))
         raise BadRequest(f"reasoning_effort: must be one of {words}", param="reasoning_effort")
     if claude_version(model) >= ADAPTIVE_SINCE:

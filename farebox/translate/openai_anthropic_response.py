@@ -8,6 +8,7 @@ thinking as text), ``thinking_blocks`` (the blocks with their signatures, to be 
 from typing import Any
 
 from farebox.errors import UpstreamFailed
+from farebox.translate.failures import NONSENSE
 from farebox.translate.tool_input import write_arguments
 
 # A reason that is not here ended the answer in a way that nobody knew when this was written: stop.
@@ -34,10 +35,16 @@ def translate_response(body: dict[str, Any], asked_model: str, *, now_s: int = 0
     Raises:
         UpstreamFailed: it is not a message.
     """
-    blocks = body.get("content")
-    if not isinstance(blocks, list):
+    if not isinstance(body.get("content"), list):
         raise UpstreamFailed("The provider's answer is not an Anthropic message: it has no content array.")
-    message = _message(blocks)
+    try:
+        return _completion(body, asked_model, now_s)
+    except NONSENSE:
+        raise UpstreamFailed("The provider's answer is not an Anthropic message: a field has a wrong type.") from None
+
+
+def _completion(body: dict[str, Any], asked_model: str, now_s: int) -> dict[str, Any]:
+    message = _message(body["content"])
     if body.get("stop_reason") == "refusal":
         message["refusal"] = refusal_of(body)
     usage = body.get("usage")

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from farebox.errors import UpstreamFailed
-from farebox.translate.failures import Failure
+from farebox.translate.failures import NONSENSE, Failure
 from farebox.translate.openai_anthropic_response import (
     FINISH_REASONS,
     annotation_of,
@@ -57,7 +57,7 @@ class StreamTranslator:
         """Return the events for the client that follow from one event of the provider.
 
         Raises:
-            UpstreamFailed: the event is not JSON.
+            UpstreamFailed: the event cannot be read.
         """
         if self._over:
             return []
@@ -66,9 +66,9 @@ class StreamTranslator:
         try:
             payload = _decode(event.data)
             handle = _HANDLERS.get(payload["type"])
-        except (msgspec.DecodeError, TypeError, KeyError):
-            raise UpstreamFailed("The provider's stream has an event that is not a JSON object with a type.") from None
-        return handle(self, payload) if handle is not None else []
+            return handle(self, payload) if handle is not None else []
+        except NONSENSE:
+            raise UpstreamFailed("The provider's stream has an event that is not one of Anthropic's.") from None
 
     def finish(self) -> list[bytes]:
         """Return what is still owed at the end of the provider's stream: nothing, it is all said as it comes."""
