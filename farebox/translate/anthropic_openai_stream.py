@@ -70,7 +70,7 @@ class StreamTranslator:
         self._called = False
         self._finish_reason: str | None = None
         self._refusal = ""
-        self._usage: Any = None
+        self._usage = msgspec.Raw(_encode(usage_of(None)))  # encoded, so that what is left to say cannot fail
         self._tier: Any = None
 
     def feed(self, event: Event) -> list[bytes]:
@@ -102,8 +102,9 @@ class StreamTranslator:
             self._over = True
             return [anthropic_event(Failure.of(chunk).anthropic())]
         out = [] if self._started else self._start(chunk)
-        self._usage = chunk.get("usage") or self._usage
         self._tier = chunk.get("service_tier") or self._tier
+        if chunk.get("usage"):
+            self._usage = msgspec.Raw(_encode(usage_of(chunk["usage"], self._tier)))
         for choice in chunk.get("choices") or ():
             out += self._choice(choice)
         return out
@@ -140,7 +141,7 @@ class StreamTranslator:
             if citation is not None and self._open == "text":
                 out.append(self._delta({"type": "citations_delta", "citation": citation}))
         if choice.get("finish_reason"):
-            self._finish_reason = choice["finish_reason"]
+            self._finish_reason = str(choice["finish_reason"])
             self.complete = True
             out += self._close()
         return out
@@ -160,7 +161,7 @@ class StreamTranslator:
         call = self._calls.get(index)
         out: list[bytes] = []
         if call is None or (id_ and id_ != call.id):
-            call = _Call(id_ or f"call_{len(self._calls)}", function.get("name") or "")
+            call = _Call(str(id_ or f"call_{len(self._calls)}"), str(function.get("name") or ""))
             self._calls[index] = call
             self._waiting.append(call)
             self._called = True
@@ -224,7 +225,7 @@ class StreamTranslator:
         if self._refusal:
             delta.update(stop_reason="refusal", stop_details=refusal_details(self._refusal))
         out += self._close()
-        out.append(_event("message_delta", {"delta": delta, "usage": usage_of(self._usage)}))
+        out.append(_event("message_delta", {"delta": delta, "usage": self._usage}))
         out.append(_event("message_stop", {}))
         return out
 
