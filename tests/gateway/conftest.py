@@ -319,11 +319,18 @@ class RawProvider:
 def whole(body: bytes, status: str = "200 OK", kind: str = "application/json", **headers: str) -> bytes:
     """An answer with its length."""
     named = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\n{named}content-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\n{named}content-length: {len(body)}\r\n"
+    return head.encode() + b"connection: close\r\n\r\n" + body
 
 
-STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+@pytest.fixture(name="whole", scope="session")
+def whole_fixture():
+    return whole
+
+
+@pytest.fixture(scope="session")
+def stream_head() -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 
 
 @pytest.fixture(scope="session")
