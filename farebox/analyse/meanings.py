@@ -19,7 +19,7 @@ FLAGS = {
 }
 
 FINDINGS = {
-    "torn": "unfinished records at the end of a dead worker's journal were cut; their attempts never began or are assumed",
+    "torn": "unfinished records at the end of a dead worker's journal were cut; no attempt is missing for it",
     "damaged": "places in the journal cannot be read and were set aside; what stood there is not in the totals",
     "late": "attempts got a second end after their worker was thought dead; the first counts, the later is kept aside",
     "orphan": "ends of attempts whose beginning is not on record; they are not in the totals",

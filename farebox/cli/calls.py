@@ -35,6 +35,7 @@ _NOT_FOUND = 1
 @click.pass_context
 def calls(
     context: click.Context,
+    *,
     since: str,
     limit: int,
     model: str,
@@ -43,7 +44,6 @@ def calls(
     flag: str | None,
     config_path: Path | None,
     data_dir: Path,
-    *,
     as_json: bool,
 ) -> None:
     """List calls, the newest first; `calls show CALL` explains one."""
