@@ -28,11 +28,13 @@ class KeyRing(msgspec.Struct, frozen=True):
         pepper: the secret half of the digest.
         callers: holder by digest.
         open: whether calls without a valid key are accepted: only where no key was ever created.
+        seen: valid keys that were presented, so that each is digested once a snapshot; it dies with the snapshot.
     """
 
     pepper: bytes
     callers: dict[bytes, Caller]
     open: bool
+    seen: dict[str, Caller] = msgspec.field(default_factory=dict)
 
 
 def digest(pepper: bytes, key: str) -> bytes:
@@ -61,7 +63,10 @@ def identify(ring: KeyRing, authorization: str | None, api_key: str | None) -> C
         )
     if bearer and api_key and bearer != api_key:
         raise Unauthorized("Two different API keys were given, in 'Authorization' and 'x-api-key'. Send one.")
-    caller = ring.callers.get(digest(ring.pepper, presented))
+    caller = ring.seen.get(presented)
     if caller is None:
-        raise Unauthorized("The API key is not valid: it is unknown to this gateway or was revoked.")
+        caller = ring.callers.get(digest(ring.pepper, presented))
+        if caller is None:
+            raise Unauthorized("The API key is not valid: it is unknown to this gateway or was revoked.")
+        ring.seen[presented] = caller
     return caller

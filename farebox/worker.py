@@ -4,6 +4,7 @@ Started by `supervise` as ``python -m farebox.worker SPEC``; it stops on SIGTERM
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sqlite3
@@ -88,6 +89,8 @@ async def run(settings: Settings) -> None:
     server = HttpServer(listener.answer, config.limits.body_bytes)
     await server.listen(config.host, settings.port, _BACKLOG)
     background = [asyncio.create_task(job) for job in (watch.run(), _sync_journal(journal))]
+    gc.collect()
+    gc.freeze()  # what start-up made stays: no later collection walks it again
     _announce(settings)
     await _stopped(settings)
     listener.stopping = True

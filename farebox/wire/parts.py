@@ -23,30 +23,44 @@ def text_bytes(text: str) -> int:
 
 def measure(messages: Sequence[Any], system: Any, tools: Any) -> dict[str, int]:
     """Return bytes by part for messages in the OpenAI or the Anthropic form; parts of size 0 are left out."""
-    sizes = {"system": content_bytes(system), "tools": len(_encode(tools)) if tools else 0}
-    newest = len(messages)
-    while newest and not (isinstance(messages[newest - 1], dict) and messages[newest - 1].get("role") == "assistant"):
-        newest -= 1
+    newest = _newest_turn(messages)
+    instructions = content_bytes(system)
     history = user = context = 0
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
             continue
         role = message.get("role")
         content = message.get("content")
+        size = text_bytes(content) if type(content) is str else content_bytes(content)
         if role in _INSTRUCTIONS:
-            sizes["system"] += content_bytes(content)
+            instructions += size
         elif index < newest:
-            history += content_bytes(content)
+            history += size
             if calls := message.get("tool_calls"):
                 history += len(_encode(calls))
         elif role == "tool":
-            context += content_bytes(content)
+            context += size
         else:
             retrieved = _retrieved_bytes(content)
             context += retrieved
-            user += content_bytes(content) - retrieved
-    sizes |= {"history": history, "context": context, "user": user}
-    return {part: size for part, size in sizes.items() if size}
+            user += size - retrieved
+    sizes = (
+        ("system", instructions),
+        ("tools", len(_encode(tools)) if tools else 0),
+        ("history", history),
+        ("context", context),
+        ("user", user),
+    )
+    return {part: size for part, size in sizes if size}
+
+
+def _newest_turn(messages: Sequence[Any]) -> int:
+    """Return the index after the last message of the assistant."""
+    for index in range(len(messages), 0, -1):
+        message = messages[index - 1]
+        if isinstance(message, dict) and message.get("role") == "assistant":
+            return index
+    return 0
 
 
 def content_bytes(content: Any) -> int:
@@ -68,6 +82,8 @@ def content_bytes(content: Any) -> int:
 
 def _retrieved_bytes(content: Any) -> int:
     if isinstance(content, str):
+        if "</" not in content:
+            return 0
         return sum(_section_bytes(content, start, end) for start, end in _SECTIONS)
     if isinstance(content, list):
         return sum(map(_retrieved_bytes, content))
