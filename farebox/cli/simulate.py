@@ -1,6 +1,7 @@
 """``farebox simulate``: the simulated providers as a process of their own."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,26 @@ def _read_rules(_context: click.Context, _option: click.Parameter, texts: tuple[
         except msgspec.DecodeError as error:
             raise click.BadParameter(f"{text!r} is no JSON object: {error}") from None
     return rules
+
+
+def _announce(ready_fd: int | None, ready_file: Path | None, ready: SimulatedProviders) -> None:
+    line = (
+        f"simulated providers listening on {ready.url} (OpenAI: {ready.openai_url}, "
+        f"Anthropic: {ready.anthropic_url}), billing into {ready.bill_path}"
+    )
+    if ready_fd is not None:
+        os.write(ready_fd, line.encode() + b"\n")
+    if ready_file is not None:
+        # Whoever waits for the file must never read half of the line.
+        unfinished = ready_file.with_name(ready_file.name + ".partial")
+        unfinished.write_text(line + "\n")
+        unfinished.replace(ready_file)
+    click.echo(line)
+
+
+def _report(done: SimulatedProviders) -> None:
+    rows = read_bill(done.bill_path)
+    click.echo(f"billed {usd_text(total_usd(rows))} USD for {len(rows)} requests")
 
 
 @click.command("simulate")
@@ -93,25 +114,7 @@ def simulate(
     except OSError as error:
         raise click.ClickException(f"the bill cannot be written: {error}") from None
 
-    def announce(ready: SimulatedProviders) -> None:
-        line = (
-            f"simulated providers listening on {ready.url} (OpenAI: {ready.openai_url}, "
-            f"Anthropic: {ready.anthropic_url}), billing into {ready.bill_path}"
-        )
-        click.echo(line)
-        if ready_fd is not None:
-            os.write(ready_fd, line.encode() + b"\n")
-        if ready_file is not None:
-            # Whoever waits for the file must never read half of the line.
-            partial = ready_file.with_name(ready_file.name + ".partial")
-            partial.write_text(line + "\n")
-            partial.replace(ready_file)
-
-    def report(done: SimulatedProviders) -> None:
-        rows = read_bill(done.bill_path)
-        click.echo(f"billed {usd_text(total_usd(rows))} USD for {len(rows)} requests")
-
     try:
-        run_until_signal(providers, announce, report)
+        run_until_signal(providers, partial(_announce, ready_fd, ready_file), _report)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}:{port}: {error}") from None

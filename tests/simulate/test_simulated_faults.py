@@ -285,22 +285,19 @@ def test_an_answer_that_is_not_streamed_takes_as_long(wire):
     assert time.monotonic() - began >= 0.11
 
 
-def test_connections_are_refused_and_accepted_again(sim):
-    loop = sim._server.get_loop()
-
-    def run(work):
-        import asyncio  # noqa: PLC0415 - only here
-
-        return asyncio.run_coroutine_threadsafe(work, loop).result(5)
-
-    run(sim.refuse())
-    with pytest.raises(ConnectionRefusedError):
-        Wire(sim.port)
-    run(sim.listen())
-    again = Wire(sim.port)
-    again.ask(False)
-    again.read_until(b"200")
-    again.socket.close()
+def test_connections_are_refused_for_a_while(hands, sim):
+    assert hands.order("refuse", {"for_ms": 250})[0] == 200
+    refused = served = 0
+    until = time.monotonic() + 5
+    while not (refused and served) and time.monotonic() < until:
+        try:
+            served += hands.openai("/v1/chat/completions", CHAT)[0] == 200 and refused > 0
+        except ConnectionRefusedError:
+            refused += 1
+            time.sleep(0.01)
+    assert refused
+    assert served
+    assert hands.order("refuse", {"for": 1})[0] == 400
 
 
 def test_rules_strike_the_requests_they_name(hands, sim):

@@ -1,16 +1,17 @@
 """OpenAI's published OpenAPI document accepts what the simulated provider sends."""
 
 import json
+from typing import Any
 
 import pytest
 
-CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
+CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
 TOOL = {
     "type": "function",
     "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}},
 }
 SCHEMA = {"name": "s", "schema": {"type": "object", "properties": {"x": {"type": "number"}}}}
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "several": {"n": 3},
     "cut": {"max_tokens": 3},

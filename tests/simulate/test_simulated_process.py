@@ -24,14 +24,15 @@ def start(tmp_path):
         bill = tmp_path / "bill.jsonl"
         process = subprocess.Popen([*COMMAND, "--bill", bill, *options], stdout=subprocess.PIPE, text=True)
         running.append(process)
-        line = process.stdout.readline()
-        return process, int(re.search(r"listening on http://127\.0\.0\.1:(\d+) ", line)[1]), bill
+        assert process.stdout is not None
+        [port] = re.findall(r"listening on http://127\.0\.0\.1:(\d+) ", process.stdout.readline())
+        return process, int(port), bill
 
     yield run
     for process in running:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        with process:  # waits and closes the pipe
+            pass
 
 
 def ask(port, body=BODY):
