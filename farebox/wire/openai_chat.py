@@ -48,6 +48,10 @@ def read_model(body: dict[str, Any]) -> str:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("'model' is missing. Name one of the models that GET /v1/models lists.", param="model")
+    if not model.isprintable():  # it goes into a header of the answer, where a line end would start another
+        raise BadRequest(
+            "'model' has characters that cannot be printed. Name it as GET /v1/models does.", param="model"
+        )
     return model
 
 
