@@ -21,6 +21,8 @@ _SWEEP_S = 1.0
 _HEAD_TIMEOUT_S = 15.0
 _BODY_STALL_S = 30.0
 _IDLE_TIMEOUT_S = 75.0
+_LINGER_STALL_S = 2.0
+_LINGER_S = 30.0
 _WRITE_STALL_S = 60.0
 _HIGH_WATER_BYTES = 256 << 10
 
@@ -44,6 +46,7 @@ class _Connection(asyncio.Protocol):
         self._head_size: int = 0
         self.paused: asyncio.Future[None] | None = None
         self.since: float = self._loop.time()
+        self._lingering_since: float | None = None
 
     # What the transport calls.
 
@@ -74,6 +77,8 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.since = self._loop.time()
+        if self._lingering_since is not None:
+            return
         if self._building is None or not self._building.path:
             self._head_size += len(data)
         try:
@@ -161,7 +166,9 @@ class _Connection(asyncio.Protocol):
         """Go on to the next request of this connection, or close it."""
         self._current = None
         self.since = self._loop.time()
-        if not keep_alive or self._server.closing:
+        if self._building is not None and self._building.too_large:
+            self._linger()
+        elif not keep_alive or self._server.closing:
             self._transport.close()
         elif self._waiting:
             self._run(self._waiting.pop(0))
@@ -175,6 +182,10 @@ class _Connection(asyncio.Protocol):
         if self._current is not None:
             return
         silent = now - self.since
+        if self._lingering_since is not None:
+            if silent > _LINGER_STALL_S or now - self._lingering_since > _LINGER_S:
+                self._transport.abort()
+            return
         if self._building is None:
             limit = _IDLE_TIMEOUT_S if self._head_size == 0 else _HEAD_TIMEOUT_S
         else:
@@ -208,6 +219,13 @@ class _Connection(asyncio.Protocol):
         """Answer without having read the body; the rest of the connection cannot be used."""
         exchange.too_large = True
         self._enqueue(exchange)
+
+    def _linger(self) -> None:
+        """Close, but read on and discard for a while: what is left unread would reset the answer away."""
+        self._building = None
+        self._lingering_since = self._loop.time()
+        if not self._transport.is_closing():
+            self._transport.write_eof()
 
     def _close_after_current(self) -> None:
         for exchange in (self._current, *self._waiting):
