@@ -2,7 +2,7 @@
 
 Each event of Anthropic's becomes zero or more chunks at once; only thinking blocks are also gathered, because
 their signature comes last and must go with the whole block. Nothing is invented: a stream that is cut before
-``message_stop`` gets no ``[DONE]``.
+its stop reason gets no ``[DONE]``.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class StreamTranslator:
     """Translates one answer. Made for one stream, fed in order, thrown away with it.
 
     Attributes:
-        complete: whether the provider ended the stream in its own way (``message_stop``).
+        complete: whether the provider ended the stream in its own way (a stop reason or ``message_stop``).
     """
 
     def __init__(self, asked_model: str, *, include_usage: bool = False, now_s: int = 0) -> None:
@@ -71,8 +71,11 @@ class StreamTranslator:
             raise UpstreamFailed("The provider's stream has an event that is not one of Anthropic's.") from None
 
     def finish(self) -> list[bytes]:
-        """Return what is still owed at the end of the provider's stream: nothing, it is all said as it comes."""
-        return []
+        """Return what is still owed at the end of the provider's stream.
+
+        That is ``[DONE]`` if a stop reason came without a ``message_stop``; nothing if it was cut.
+        """
+        return self._stop({}) if self.complete and not self._over else []
 
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
@@ -153,6 +156,7 @@ class StreamTranslator:
         reason = delta.get("stop_reason")
         if reason is None:
             return []
+        self.complete = True
         last: dict[str, Any] = {name: found for name, found in self._notes.items() if found}
         if reason == "refusal" and refusal_of(delta):
             last["refusal"] = refusal_of(delta)

@@ -28,6 +28,7 @@ CORPUS = {
     "blank_only": b"\n\n\ndata: 1\n\n\n\n\ndata: 2\n\n\r\n",
     "other_fields": b"id: 7\nretry: 100\nnonsense\ndata: 1\nid\n\n",
     "event_twice": b"event: a\nevent: b\ndata: 1\n\ndata: 2\n\n",
+    "event_multi": b"event: a\ndata: 1\ndata: 2\n\nevent: b\ndata: 3\n\n",
     "unfinished": b"data: 1\n\ndata: 2\nevent: x",
     "unfinished_line": b"data: 1\n\ndata: 2\n",
     "empty": b"",
@@ -113,6 +114,10 @@ def test_usual_chunks_share_one_path_with_unusual_ones() -> None:
     first, *others = slow.feed(b"\n\n" + plain)
     assert first.data == b""
     assert fast.feed(plain) == others
+
+
+def test_a_chunk_of_the_usual_form_ends_the_wait_for_a_line_feed() -> None:
+    check([b"data: 1\r\r", b"data: 2\n\n", b"\ndata: 3\n\n"])
 
 
 def test_an_event_is_handed_out_when_its_empty_line_ends_with_cr() -> None:
