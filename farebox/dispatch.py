@@ -74,11 +74,11 @@ def prepare(asked: Asked, target: Target, attempt_id: str, inbound: Inbound) -> 
         if not (isinstance(options, dict) and options.get("include_usage") is True):
             body = {**body, "stream_options": {**(options or {}), "include_usage": True}}
     head += f"x-client-request-id: {attempt_id}\r\n".encode()
-    if translation is None:
-        for name in profile.asks_headers:
-            value = inbound.headers.get(name)
-            if value is not None:
-                head += f"{name}: {value}\r\n".encode("latin-1")
+    for name in profile.asks_headers:
+        value = inbound.headers.get(name) if translation is None else None
+        value = value or target.defaults.get(name)
+        if value:
+            head += f"{name}: {value}\r\n".encode("latin-1")
     cap = asked.output_cap
     if cap is None and isinstance(body.get("max_tokens"), int):
         cap = body["max_tokens"]

@@ -19,6 +19,7 @@ class Target(msgspec.Struct, frozen=True):
         model: the model's name there.
         rate_provider: whose prices apply.
         heads: request line and headers by operation, the key included; what varies is added per attempt.
+        defaults: headers that are sent where the client gives no value of its own.
         drains: whether a stream is read to its end after the client has gone.
     """
 
@@ -27,6 +28,7 @@ class Target(msgspec.Struct, frozen=True):
     model: str
     rate_provider: str
     heads: dict[Operation, bytes]
+    defaults: dict[str, str]
     drains: bool
 
 
@@ -87,6 +89,7 @@ def _target(provider: Provider, model: str) -> Target:
         **profile.headers,
         **{name.lower(): value for name, value in provider.headers.items()},
     }
+    defaults = {name: headers.pop(name) for name in profile.asks_headers if name in headers}
     if provider.api_key:
         headers[profile.auth_header] = profile.auth_prefix + provider.api_key
     return Target(
@@ -95,6 +98,7 @@ def _target(provider: Provider, model: str) -> Target:
         model=model,
         rate_provider=provider.rates or profile.rate_provider or provider.name,
         heads={operation: _head(address.path + path, headers) for operation, path in profile.paths.items()},
+        defaults=defaults,
         drains=(provider.on_disconnect or profile.on_disconnect) == "drain",
     )
 
