@@ -146,9 +146,8 @@ class _Pass:
             self._manifest, self._journal, self._plan.keep_journal_days, self._now_ns, self._fault
         )
         self.report.merged = merge_once(self._manifest, self._writer, self._now_ns, self._fault)
+        _write_view(self._books, self._manifest)
         remove_replaced(self._manifest, self._writer, self._now_ns - int(self._plan.keep_replaced_s * 1e9), self._fault)
-        if self.report.files or self.report.merged:
-            _write_view(self._books, self._manifest)
 
     def _read(self, instance: Path) -> bool:
         """Read a writer on; return whether it is dead and has nothing left to give."""
@@ -260,12 +259,19 @@ def _refused(pair: Pair, reason: str, now_ns: int) -> Finding:
 
 
 def _write_view(books: Path, manifest: Manifest) -> None:
-    """Leave an SQL file beside the books that shows anybody's DuckDB the files that count."""
+    """Leave an SQL file beside the books that shows anybody's DuckDB the files that count.
+
+    Compared and not only written after a change, because a pass may have been killed between the two.
+    """
     folder = books.resolve()
     select = select_from_files([str(folder / file.path) for file in manifest.files("live")])
+    text = f"CREATE OR REPLACE VIEW attempts AS {select};\n"
+    path = books / "attempts.sql"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
     draft = books / "attempts.sql.draft"
-    draft.write_text(f"CREATE OR REPLACE VIEW attempts AS {select};\n")
-    draft.rename(books / "attempts.sql")
+    draft.write_text(text, encoding="utf-8")
+    draft.rename(path)
 
 
 @contextmanager

@@ -161,9 +161,10 @@ class Books:
 
     def _outcomes(self) -> tuple[OutcomeRow, ...]:
         rows = self._run(
-            f"SELECT outcome, count(*), {_TOTAL} FROM attempts GROUP BY outcome ORDER BY count(*) DESC, outcome"  # noqa: S608 - constants of this file
+            f"SELECT outcome, count(*), {_TOTAL}, {_UNPRICED} FROM attempts "  # noqa: S608 - constants of this file
+            "GROUP BY outcome ORDER BY count(*) DESC, outcome"
         )
-        return tuple(OutcomeRow(outcome, count, int(total)) for outcome, count, total in rows)
+        return tuple(OutcomeRow(outcome, count, int(total), missing) for outcome, count, total, missing in rows)
 
     def _meters(self) -> tuple[MeterRow, ...]:
         rows = self._run(
@@ -206,10 +207,11 @@ class Books:
 
     def _flags(self) -> tuple[FlagRow, ...]:
         rows = self._run(
-            f"SELECT flag, count(*), {_TOTAL} FROM (SELECT unnest(flags) AS flag, total_femto FROM attempts) "  # noqa: S608 - constants of this file
+            f"SELECT flag, count(*), {_TOTAL}, {_UNPRICED} FROM "  # noqa: S608 - constants of this file
+            "(SELECT unnest(flags) AS flag, total_femto FROM attempts) "
             "GROUP BY flag ORDER BY count(*) DESC, flag"
         )
-        return tuple(FlagRow(flag, count, int(total)) for flag, count, total in rows)
+        return tuple(FlagRow(flag, count, int(total), missing) for flag, count, total, missing in rows)
 
     def _groups(self, by: Grouping, tag: str) -> tuple[GroupRow, ...]:
         rows = self._run(

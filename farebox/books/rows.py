@@ -46,6 +46,7 @@ class OutcomeRow(msgspec.Struct, frozen=True):
     outcome: str
     attempts: int
     total_femto: int
+    unpriced: int
 
 
 class MeterRow(msgspec.Struct, frozen=True):
@@ -89,6 +90,7 @@ class FlagRow(msgspec.Struct, frozen=True):
     flag: str
     attempts: int
     total_femto: int
+    unpriced: int
 
 
 class GroupRow(msgspec.Struct, frozen=True):
@@ -160,10 +162,12 @@ class AttemptRow(msgspec.Struct, frozen=True):
     tags: dict[str, str]
     dialect: str
     operation: str
+    provider_operation: str
     asked_model: str
     provider: str
     rate_provider: str
     model: str
+    asked_tier: str
     stream: bool
     body_bytes: int
     parts: dict[str, int]

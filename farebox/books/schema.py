@@ -49,6 +49,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("provider", "VARCHAR", "name of the provider in the configuration"),
     Column("rate_provider", "VARCHAR", "whose rates apply: the provider's id in the price book"),
     Column("model", "VARCHAR", "what was asked of the provider"),
+    Column("asked_tier", "VARCHAR", "the service tier that was asked for, or empty"),
     Column("stream", "BOOLEAN", "whether the answer streamed"),
     Column("body_bytes", "BIGINT", "size of the body that was sent"),
     Column("part_system", "BIGINT", "UTF-8 bytes of system and developer prompts in the input"),
@@ -102,6 +103,7 @@ class Row(msgspec.Struct, gc=False):
     provider: str
     rate_provider: str
     model: str
+    asked_tier: str
     stream: bool
     body_bytes: int
     part_system: int | None
@@ -152,6 +154,7 @@ def row_of(sent: Sent, done: Done, writer: str) -> Row:
         provider=sent.provider,
         rate_provider=sent.rate_provider,
         model=sent.model,
+        asked_tier=sent.asked_tier,
         stream=sent.stream,
         body_bytes=sent.body_bytes,
         part_system=sent.parts.get("system"),

@@ -21,6 +21,13 @@ def short_usd(femto: int) -> str:
     return f"-${rounded[1:]}" if rounded.startswith("-") else f"${rounded}"
 
 
+def cost_text(femto: int, attempts: int, unpriced: int) -> str:
+    """Return what attempts cost, rounded; "unknown" where none has a price, with a ``*`` where some have none."""
+    if unpriced and unpriced == attempts:
+        return "unknown"
+    return short_usd(femto) + ("*" if unpriced else "")
+
+
 def short_duration(nanoseconds: int | None) -> str:
     """Return a duration with three significant digits or so, "-" where there is none."""
     if nanoseconds is None:

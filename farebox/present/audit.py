@@ -8,7 +8,7 @@ from farebox.analyse.audit import AuditReport
 from farebox.analyse.meanings import FLAGS, OUTCOMES
 from farebox.books.rows import GroupRow
 from farebox.money import usd_text
-from farebox.present.amounts import moment_text, percent, short_duration, short_moment, short_usd
+from farebox.present.amounts import cost_text, moment_text, percent, short_duration, short_moment, short_usd
 from farebox.present.tables import print_table
 
 GROUPS_SHOWN = 20
@@ -84,11 +84,21 @@ def audit_json(report: AuditReport) -> dict[str, Any]:
             for row in report.latencies
         },
         "outcomes": [
-            {"outcome": row.outcome, "attempts": row.attempts, "amount_usd": usd_text(row.total_femto)}
+            {
+                "outcome": row.outcome,
+                "attempts": row.attempts,
+                "amount_usd": usd_text(row.total_femto),
+                "unpriced_attempts": row.unpriced,
+            }
             for row in report.outcomes
         ],
         "flags": [
-            {"flag": row.flag, "attempts": row.attempts, "amount_usd": usd_text(row.total_femto)}
+            {
+                "flag": row.flag,
+                "attempts": row.attempts,
+                "amount_usd": usd_text(row.total_femto),
+                "unpriced_attempts": row.unpriced,
+            }
             for row in report.flags
         ],
         "alarms": [
@@ -125,12 +135,12 @@ def _show_head(report: AuditReport, console: Console) -> None:
         f"{calls.total:,} calls: {calls.answered:,} answered, {calls.failed:,} failed, "
         f"{calls.hung_up:,} given up by the client"
     )
-    console.print(f"{report.attempts:,} attempts; {calls.retried:,} calls took more than one")
+    console.print(f"{report.attempts:,} attempts; calls that took more than one: {calls.retried:,}")
     console.print(f"{short_usd(report.total_femto)} in total" + _missing(report.unpriced_attempts))
 
 
 def _missing(unpriced: int) -> str:
-    return f", without {unpriced:,} unpriced attempts" if unpriced else ""
+    return f"; attempts without a price, left out: {unpriced:,}" if unpriced else ""
 
 
 def _show_costs(report: AuditReport, console: Console) -> None:
@@ -139,7 +149,7 @@ def _show_costs(report: AuditReport, console: Console) -> None:
             row.meter + (" (calls)" if row.unit == "call" else ""),
             f"{row.quantity:,}",
             f"{row.unpriced_quantity:,}" if row.unpriced_quantity else "",
-            short_usd(row.amount_femto),
+            "unknown" if row.unpriced_quantity and not row.amount_femto else short_usd(row.amount_femto),
             percent(row.share),
         )
         for row in report.meters
@@ -157,7 +167,7 @@ def _show_groups(report: AuditReport, console: Console) -> None:
             f"{row.input_tokens:,}",
             f"{row.output_tokens:,}",
             short_duration(row.p50_total_ns),
-            short_usd(row.total_femto) + ("*" if row.unpriced else ""),
+            cost_text(row.total_femto, row.attempts, row.unpriced),
         )
         for row in shown
     ]
@@ -166,7 +176,7 @@ def _show_groups(report: AuditReport, console: Console) -> None:
     if len(report.groups) > len(shown):
         console.print(f"... and {len(report.groups) - len(shown)} more; --json has them all")
     if any(row.unpriced for row in shown):
-        console.print("* has unpriced attempts, see the alarms")
+        console.print("* without its unpriced attempts, see the alarms")
 
 
 def _show_parts(report: AuditReport, console: Console) -> None:
@@ -186,11 +196,20 @@ def _show_latencies(report: AuditReport, console: Console) -> None:
 
 def _show_outcomes(report: AuditReport, console: Console) -> None:
     rows = [
-        (row.outcome, f"{row.attempts:,}", short_usd(row.total_femto), OUTCOMES[row.outcome]) for row in report.outcomes
+        (
+            row.outcome,
+            f"{row.attempts:,}",
+            cost_text(row.total_femto, row.attempts, row.unpriced),
+            OUTCOMES[row.outcome],
+        )
+        for row in report.outcomes
     ]
     print_table(console, "Attempts by outcome", ("outcome", ">attempts", ">cost", "meaning"), rows)
     if report.flags:
-        flagged = [(row.flag, f"{row.attempts:,}", short_usd(row.total_femto), FLAGS[row.flag]) for row in report.flags]
+        flagged = [
+            (row.flag, f"{row.attempts:,}", cost_text(row.total_femto, row.attempts, row.unpriced), FLAGS[row.flag])
+            for row in report.flags
+        ]
         print_table(console, "Flagged attempts", ("flag", ">attempts", ">cost", "meaning"), flagged)
 
 

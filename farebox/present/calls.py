@@ -7,9 +7,9 @@ from rich.console import Console
 
 from farebox.analyse.meanings import FLAGS, OUTCOMES
 from farebox.books.rows import AttemptRow, CallRow, LineRow
-from farebox.money import FEMTO_PER_USD, usd_text
-from farebox.present.amounts import moment_text, percent, short_duration, short_moment, short_usd
-from farebox.present.tables import print_table
+from farebox.money import usd_text
+from farebox.present.amounts import cost_text, moment_text, percent, short_duration, short_moment
+from farebox.present.tables import print_facts, print_table
 from farebox.usage import METERS
 
 _PER_MILLION = 10**6
@@ -23,9 +23,7 @@ def show_calls(calls: list[CallRow], console: Console) -> None:
             short_moment(call.sent_at_ns)[5:],
             call.model,
             ", ".join((call.outcome + (f" after {call.attempts}" if call.attempts > 1 else ""), *call.flags)),
-            "unpriced"
-            if call.unpriced == call.attempts
-            else short_usd(call.total_femto) + ("*" if call.unpriced else ""),
+            cost_text(call.total_femto, call.attempts, call.unpriced),
         )
         for call in calls
     ]
@@ -70,7 +68,9 @@ def show_call(attempts: list[AttemptRow], console: Console) -> None:
     total = sum(attempt.total_femto or 0 for attempt in attempts)
     missing = sum(attempt.total_femto is None for attempt in attempts)
     console.print()
-    console.print(f"Call in total: ${usd_text(total)}" + (f", without {missing} unpriced attempts" if missing else ""))
+    console.print(
+        f"Call in total: ${usd_text(total)}" + (f"; attempts without a price, left out: {missing}" if missing else "")
+    )
 
 
 def call_json(attempts: list[AttemptRow]) -> dict[str, Any]:
@@ -116,6 +116,7 @@ def _show_attempt(attempt: AttemptRow, console: Console) -> None:
         (name, value)
         for name, value in (
             ("answered by", attempt.answered_model),
+            ("tier asked for", attempt.asked_tier),
             ("service tier", attempt.service_tier),
             ("provider's id", attempt.provider_request),
             ("finish", attempt.finish),
@@ -127,7 +128,7 @@ def _show_attempt(attempt: AttemptRow, console: Console) -> None:
         if value
     ]
     rows += [("flag", f"{flag}: {FLAGS[flag]}") for flag in attempt.flags]
-    print_table(console, "", ("", ""), rows)
+    print_facts(console, rows)
     _show_charge(attempt, console)
 
 

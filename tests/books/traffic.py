@@ -87,15 +87,8 @@ def done(of: Sent, *lines: Line, flags: tuple[Flag, ...] = (), **changes):
 
 
 def unpriced(of: Sent, **changes):
-    return done(
-        of,
-        flags=("unpriced",),
-        lines=(),
-        meters={"input": 10, "output": 5},
-        total_femto=None,
-        unpriced=f"no rate for {of.rate_provider}/{of.model}",
-        **changes,
-    )
+    unknown = {"flags": ("unpriced",), "lines": (), "meters": {"input": 10, "output": 5}, "total_femto": None}
+    return done(of, **{**unknown, "unpriced": f"no rate for {of.rate_provider}/{of.model}", **changes})
 
 
 def assumed(of: Sent):
