@@ -64,8 +64,10 @@ def translate_messages(messages: list[Any], model: str) -> tuple[list[Block], li
                 system.extend(content)
         elif (turn := _turn(role, message, where)) is not None:
             turns.append(turn)
+    if not messages:
+        raise BadRequest("messages: at least one message is needed", param="messages")
     if not turns:
-        raise BadRequest("messages: at least one user message is needed", param="messages")
+        refuse("messages", "Anthropic needs a user message beside the system prompt; add one")
     if role == "assistant":
         refuse(
             f"messages.{len(messages) - 1}",

@@ -105,6 +105,7 @@ def test_the_safety_identifier_goes_before_the_user() -> None:
         ("web_search_options", {}, "leave it out"),
         ("service_tier", "flex", '"auto" or "default"'),
         ("top_k", 5, "unknown"),
+        ("messages", [{"role": "system", "content": "x"}], "add one"),
         ("brand_new", {"x": 1}, "leave it out"),
     ],
 )
@@ -119,7 +120,6 @@ def test_what_cannot_be_expressed_is_refused_by_name(field: str, value: Any, rem
     [
         ({"messages": "hi"}, "messages"),
         ({"messages": []}, "messages"),
-        ({"messages": [{"role": "system", "content": "x"}]}, "messages"),
         ({"messages": ["hi"]}, "messages.0"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
         ({"messages": [{"content": "x"}]}, "messages.0.role"),

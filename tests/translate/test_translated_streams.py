@@ -1,8 +1,6 @@
 """Streams of both providers for the translation tests, and the official SDKs reading what comes out."""
 
-import importlib.util
 import json
-from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -302,26 +300,10 @@ def test_a_cut_stream_gets_no_end(client: str, stream: bytes) -> None:
 
 @pytest.mark.parametrize("name", FROM_ANTHROPIC)
 @pytest.mark.parametrize("include_usage", [True, False])
-def test_chunks_keep_to_openais_published_description(name: str, include_usage: bool) -> None:
-    validate = load_validator()
+def test_chunks_keep_to_openais_published_description(name: str, include_usage: bool, validator: Any) -> None:
     out = translate(FROM_ANTHROPIC[name], "openai", include_usage=include_usage, now_s=7).decode()
-    found = validate.Validator(None).sse("createChatCompletion", out, include_usage="yes" if include_usage else "no")
+    found = validator.sse("createChatCompletion", out, include_usage="yes" if include_usage else "no")
     assert [error for error in found if error["kind"] != "published"] == []
-
-
-def load_validator() -> Any:
-    path = Path(__file__).parents[3] / "shared/tools/validate_openai.py"
-    if not path.exists():
-        pytest.skip("../shared/tools/validate_openai.py is absent")
-    spec = importlib.util.spec_from_file_location("validate_openai", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except ImportError as error:
-        pytest.skip(f"the validator needs {error.name}")
-    return module
 
 
 def events_of(stream: bytes) -> list[Json]:
