@@ -161,6 +161,7 @@ def fail_garbage(attempt: Attempt, detail: str) -> NoReturn:
             code="provider_answer_unreadable",
         ),
         try_next=True,
+        headers=attempt.headers(None, None),
     )
 
 
@@ -183,6 +184,7 @@ def refuse(attempt: Attempt, answer: Answer, status: int, data: bytes) -> NoRetu
                 status=status,
             ),
             try_next=try_next,
+            headers=attempt.headers(answer, None),
         )
     failure = UpstreamFailed(attempt.answered.error, status=status)
     raise Failed(failure, try_next=try_next, body=body, headers=attempt.headers(answer, None))

@@ -27,7 +27,8 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
     """Answer a call.
 
     Raises:
-        CallError: where no attempt could be made: no such model, or no room in the journal.
+        CallError: where no attempt could be made: no such model, no room in the journal, or a field that no
+            target can take.
     """
     targets = edges.routes.resolve(asked.model)
     failed: Failed | None = None
@@ -55,12 +56,13 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
             return
         break
     assert failed is not None, "a route has at least one target"
+    if not number:
+        raise failed.error
     status, data = failed.status, failed.body
     if not data:
         status, error_body = render(asked.dialect, failed.error, inbound.id)
         data = encode(error_body)
-    headers = failed.headers or [("x-farebox-call", inbound.id), ("x-farebox-attempts", str(number))]
-    reply.respond(status, [("content-type", "application/json"), *headers], data)
+    reply.respond(status, [("content-type", "application/json"), *failed.headers], data)
 
 
 async def _run(attempt: Attempt, reply: Reply) -> None:
@@ -100,6 +102,7 @@ async def _run(attempt: Attempt, reply: Reply) -> None:
                 status=504 if error.timed_out else 502,
             ),
             try_next=True,
+            headers=attempt.headers(None, None),
         ) from error
 
 
