@@ -33,6 +33,8 @@ _STATUS_OF_TYPE = {
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
     "insufficient_quota": 429,
+    "server_error": 500,
+    "api_error": 500,
     "overloaded_error": 529,
 }
 # What a provider may still send after the client has gone, before the connection is cut.
@@ -90,6 +92,8 @@ async def _pass_on(stream: "_Stream", pending: bytes, reply: Reply) -> Outcome:
         while True:
             if pending:
                 await reply.send(pending)
+            if stream.failure is not None:
+                raise stream.failure
             chunk = await stream.answer.next_chunk()
             if chunk is None:
                 break
@@ -116,6 +120,7 @@ class _Stream:
         self.answer: Answer = answer
         self.answered = attempt.answered
         self.error_passed_on: bool = False
+        self.failure: EventTooLarge | UpstreamFailed | None = None
         self.priced: Priced | None = None
         read_event = attempt.outgoing.reading.event
         assert read_event is not None, "an operation that streams can be read as events"
@@ -147,25 +152,38 @@ class _Stream:
                 if not self.is_complete:
                     fail_garbage(self.attempt, "the stream ended before its first event")
                 break
+            met = False
             try:
-                events = self._decoder.feed(chunk)
-                out.extend(map(self._take_event, events))
+                for event in self._decoder.feed(chunk):
+                    out.append(self._take_event(event))
+                    self._refuse_first(event)
+                    met = met or bool(event.data)
             except (EventTooLarge, UpstreamFailed) as error:
-                fail_garbage(self.attempt, str(error))
-            if self.answered.error:
-                first = next((event for event in events if event.data), None)
-                data = b"" if first is None else first.data
-                refuse(self.attempt, self.answer, _status_of(data), data)
-            if any(event.data for event in events):
+                if not self.answered.content_events:
+                    fail_garbage(self.attempt, str(error))
+                self.failure = error
+            if met or self.failure is not None:
                 break
         return b"".join(out)
 
+    def _refuse_first(self, event: Event) -> None:
+        """Turn an error before anything that may be billed into an answer of its own."""
+        answered = self.answered
+        if answered.error and answered.usage is None and not answered.content_events:
+            refuse(self.attempt, self.answer, _status_of(event.data), event.data)
+
     def take(self, chunk: bytes) -> bytes:
-        """Take bytes in; return what goes to the client."""
-        events = self._decoder.feed(chunk)
-        if len(events) == 1:
-            return self._take_event(events[0])
-        return b"".join(map(self._take_event, events))
+        """Take bytes in; return what goes to the client, up to the event that cannot be read: see `failure`."""
+        pieces: list[bytes] = []
+        try:
+            events = self._decoder.feed(chunk)
+            if len(events) == 1:
+                return self._take_event(events[0])
+            for event in events:
+                pieces.append(self._take_event(event))  # noqa: PERF401 - those before a failure are kept
+        except (EventTooLarge, UpstreamFailed) as error:
+            self.failure = error
+        return b"".join(pieces)
 
     def finish(self) -> bytes:
         """Take the end of the body in; return what goes to the client."""
@@ -208,7 +226,7 @@ class _Stream:
         if self.priced is not None:
             return self.priced
         book, sent = self.attempt.edges.book, self.attempt.sent
-        if self.answered.complete:
+        if self.is_complete:
             return price_answer(book, sent, self.answered)
         return estimate(book, sent, self.answered)
 
@@ -220,6 +238,8 @@ class _Stream:
                 while seen < _DRAIN_BYTES and (chunk := await self.answer.next_chunk()) is not None:
                     seen += len(chunk)
                     self.take(chunk)
+                    if self.failure is not None:
+                        raise self.failure
         except (BrokeOff, EventTooLarge, UpstreamFailed, TimeoutError) as error:
             self.answered.error = self.answered.error or f"while draining: {error}"[:500]
 
