@@ -236,7 +236,8 @@ class Books:
             if len(done) >= count or time.monotonic() > deadline_s:
                 break
             time.sleep(0.005)
-        assert [record.attempt for record in sent] == sorted(record.attempt for record in done), "each ends once"
+        assert {record.attempt for record in sent} == {record.attempt for record in done}
+        assert len(sent) == len(done), "each ends once"
         assert len(sent) == count, sent
         ends = {record.attempt: record for record in done}
         rows = {row.correlation: row for row in self.rows()}
@@ -282,6 +283,16 @@ class RawProvider:
         self.hung_up.clear()
         self._pieces = pieces
 
+    def whole(self, body: bytes, status: str = "200 OK", kind: str = "application/json", **headers: str) -> None:
+        """Answer with a body and its length."""
+        named = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+        head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\n{named}content-length: {len(body)}\r\n"
+        self.reply(head.encode() + b"connection: close\r\n\r\n" + body)
+
+    def stream(self, *pieces: object) -> None:
+        """Answer with a stream of events that ends with the connection."""
+        self.reply(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n", *pieces)
+
     def __enter__(self) -> Self:
         self._thread.start()
         server = asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -314,23 +325,6 @@ class RawProvider:
                     await writer.drain()
                     await asyncio.sleep(0.002)  # so that each piece is a segment of its own
         writer.close()
-
-
-def whole(body: bytes, status: str = "200 OK", kind: str = "application/json", **headers: str) -> bytes:
-    """An answer with its length."""
-    named = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\n{named}content-length: {len(body)}\r\n"
-    return head.encode() + b"connection: close\r\n\r\n" + body
-
-
-@pytest.fixture(name="whole", scope="session")
-def whole_fixture():
-    return whole
-
-
-@pytest.fixture(scope="session")
-def stream_head() -> bytes:
-    return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 
 
 @pytest.fixture(scope="session")

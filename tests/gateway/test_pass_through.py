@@ -58,8 +58,8 @@ DELTA = (
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
-def test_a_whole_answer(gateway, raw, books, whole):
-    raw.reply(whole(ANSWER, x_ratelimit_limit_requests="5", x_request_id="req_abc", set_cookie="secret=1"))
+def test_a_whole_answer(gateway, raw, books):
+    raw.whole(ANSWER, x_ratelimit_limit_requests="5", x_request_id="req_abc", set_cookie="secret=1")
     status, headers, body = gateway.openai("/chat/completions", BODY)
     assert (status, body) == (200, ANSWER)
     assert headers["content-type"] == "application/json"
@@ -80,8 +80,8 @@ def test_a_whole_answer(gateway, raw, books, whole):
     assert sent["accept-encoding"] == "identity"
 
 
-def test_what_the_provider_gets_keeps_every_number_and_character(gateway, raw, whole):
-    raw.reply(whole(ANSWER))
+def test_what_the_provider_gets_keeps_every_number_and_character(gateway, raw):
+    raw.whole(ANSWER)
     gateway.openai("/chat/completions", json.dumps(BODY, ensure_ascii=True).encode())
     gateway.openai("/chat/completions", json.dumps(BODY, ensure_ascii=False, indent=3).encode())
     first, second = (received for _, _, received in raw.received)
@@ -92,8 +92,8 @@ def test_what_the_provider_gets_keeps_every_number_and_character(gateway, raw, w
 
 
 @pytest.mark.parametrize("wants_usage", [True, False])
-def test_a_stream(gateway, raw, books, stream_head, wants_usage):
-    raw.reply(stream_head, *CHUNKS, USAGE, DONE)
+def test_a_stream(gateway, raw, books, wants_usage):
+    raw.stream(*CHUNKS, USAGE, DONE)
     body: dict[str, Any] = {**BODY, "stream": True}
     if wants_usage:
         body["stream_options"] = {"include_usage": True, "include_obfuscation": False}
@@ -111,19 +111,19 @@ def test_a_stream(gateway, raw, books, stream_head, wants_usage):
 
 
 @pytest.mark.parametrize("width", [1, 3, 7, 64])
-def test_a_stream_cut_into_odd_pieces(gateway, raw, books, stream_head, width):
+def test_a_stream_cut_into_odd_pieces(gateway, raw, books, width):
     chunks = CHUNKS if width > 3 else CHUNKS[3:]  # each piece takes a moment
     stream = b"".join([*chunks, USAGE, DONE])
     pieces = [stream[at : at + width] for at in range(0, len(stream), width)]
-    raw.reply(stream_head, *pieces)
+    raw.stream(*pieces)
     _, _, received = gateway.openai("/chat/completions", {**BODY, "stream": True})
     assert received == stream.replace(USAGE, b"")
     (attempt,) = books.attempts(1)
     assert (attempt.done.total_femto, attempt.done.outcome) == (COST_FEMTO, "ok")
 
 
-def test_a_message(gateway, raw, books, whole):
-    raw.reply(whole(MESSAGE, request_id="req_1"))
+def test_a_message(gateway, raw, books):
+    raw.whole(MESSAGE, request_id="req_1")
     body = {"model": "raw-claude/claude-haiku-4-5", "max_tokens": 5, "messages": BODY["messages"], "odd": [1.0]}
     status, headers, received = gateway.anthropic("/messages", body)
     assert (status, received, headers["request-id"]) == (200, MESSAGE, "req_1")
@@ -133,8 +133,8 @@ def test_a_message(gateway, raw, books, whole):
     assert json.loads(raw.received[0][2]) == {**body, "model": "claude-haiku-4-5"}
 
 
-def test_a_stream_of_messages(gateway, raw, books, stream_head):
-    raw.reply(stream_head, EVENTS, DELTA, STOP)
+def test_a_stream_of_messages(gateway, raw, books):
+    raw.stream(EVENTS, DELTA, STOP)
     body = {"model": "raw-claude/claude-haiku-4-5", "max_tokens": 5, "messages": BODY["messages"], "stream": True}
     _, _, received = gateway.anthropic("/messages", body)
     priced = DELTA.replace(b'"output_tokens":3', b'"output_tokens":3,"cost":"0.000022"')
