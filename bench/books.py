@@ -45,7 +45,7 @@ def make_attempt(number: int, start_ns: int, chance: random.Random) -> tuple[Sen
     )  # fmt: skip
     done = Done(
         attempt=sent.attempt, at_ns=at_ns + total_ns, outcome="ok", final=True, status=200, finish="stop", flags=(),
-        error="", usage_raw=b'{"prompt_tokens":%d,"completion_tokens":%d}' % (quantities[0] + quantities[1], quantities[2]),
+        error="", usage_raw=b'{"prompt_tokens":%d,"completion_tokens":%d}' % (sum(quantities[:2]), quantities[2]),
         meters={line.meter: line.quantity for line in lines}, lines=lines,
         total_femto=sum(line.amount_femto for line in lines), unpriced="", book="b" * 64, answered_model=model,
         service_tier="default", provider_request=f"req_{number:x}", first_token_ns=total_ns // 3, total_ns=total_ns,
