@@ -91,8 +91,9 @@ async def run(settings: Settings) -> None:
     background = [asyncio.create_task(job) for job in (watch.run(), _sync_journal(journal))]
     gc.collect()
     gc.freeze()  # what start-up made stays: no later collection walks it again
+    stopped = _watch_for_stop(settings)
     _announce(settings)
-    await _stopped(settings)
+    await stopped.wait()
     listener.stopping = True
     server.stop_listening()
     if listener.in_flight:
@@ -131,15 +132,15 @@ def _announce(settings: Settings) -> None:
         os.close(settings.ready_fd)
 
 
-async def _stopped(settings: Settings) -> None:
-    """Return on SIGTERM or SIGINT, or when the parent's end of the life line closes."""
+def _watch_for_stop(settings: Settings) -> asyncio.Event:
+    """Return what is set on SIGTERM or SIGINT, or when the parent's end of the life line closes."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     if settings.life_fd is not None:
         loop.add_reader(settings.life_fd, stopped.set)
-    await stopped.wait()
+    return stopped
 
 
 def main() -> None:
