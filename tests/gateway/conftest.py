@@ -16,10 +16,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import anthropic
 import msgspec
@@ -151,7 +151,9 @@ class Attempted(msgspec.Struct, frozen=True):
 class Gateway:
     """One worker process and its journal."""
 
-    def __init__(self, folder: Path, config: Path, *, grace_s: float = 10.0, preload: str = "") -> None:
+    def __init__(
+        self, folder: Path, config: Path, *, grace_s: float = 10.0, preload: str = "", life_line: bool = False
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.openai_url = f"{self.url}/v1"
@@ -161,25 +163,37 @@ class Gateway:
         self._records: list[Sent | Done] = []
         self._offsets: dict[Path, int] = {}
         ready_read, ready_write = os.pipe()
+        life_read, life_write = os.pipe()
+        self._life_write: int | None = life_write
         spec = Spec(
             config_path=str(config),
             data_dir=str(self.data_dir),
             port=self.port,
             grace_s=grace_s,
             ready_fd=ready_write,
+            life_fd=life_read if life_line else None,
         )
         start = ["-c", f"{preload}\nfrom farebox.worker import main; main()"] if preload else ["-m", "farebox.worker"]
         command = [sys.executable, *start, msgspec.json.encode(spec).decode()]
         with self.errors.open("wb") as errors:
-            self.process = subprocess.Popen(command, pass_fds=[ready_write], stderr=errors, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                command, pass_fds=[ready_write, life_read], stderr=errors, stdin=subprocess.DEVNULL
+            )
         os.close(ready_write)
+        os.close(life_read)
         with os.fdopen(ready_read, "rb") as ready:
             assert ready.read(1) == b"+", self.errors.read_text()
 
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+        self.cut_life_line()
         return self.process.wait(30)
+
+    def cut_life_line(self) -> None:
+        if self._life_write is not None:
+            os.close(self._life_write)
+            self._life_write = None
 
     def request(self, method, path, body=None, headers=()):
         """Plain HTTP: (status, headers, body). A body that is not bytes is sent as JSON."""
@@ -198,6 +212,16 @@ class Gateway:
     def anthropic(self, path, body, headers=()):
         keys = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
         return self.request("POST", f"/v1{path}", body, {**keys, **dict(headers)})
+
+    @contextlib.contextmanager
+    def stream(self, **wishes: Any) -> Iterator[http.client.HTTPResponse]:
+        """A streamed answer of which the head has arrived; its provider reads the wishes in the user's name."""
+        asked = [{"role": "user", "content": "Tell me about trains."}]
+        body = {"model": "gpt-4o", "messages": asked, "stream": True, "user": json.dumps(wishes)}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"authorization": f"Bearer {KEY}"})
+        with contextlib.closing(connection), connection.getresponse() as answer:
+            yield answer
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
@@ -260,16 +284,15 @@ class Books:
         assert self.rows() == []
 
 
-RESET = object()  # end the connection with a reset
-HOLD = object()  # wait until the gateway hangs up
-
-
 class RawProvider:
     """A provider that writes whatever bytes a test gives it, and keeps what it received.
 
     A reply is a list of pieces: bytes are written and flushed one by one, `RESET` and `HOLD` do what they say;
     then the connection is closed.
     """
+
+    RESET = object()  # end the connection with a reset
+    HOLD = object()  # wait until the gateway hangs up
 
     def __init__(self) -> None:
         self.received: list[tuple[str, dict[str, str], bytes]] = []
@@ -313,10 +336,10 @@ class RawProvider:
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             self.received.append((head[0], headers, body))
             for piece in self._pieces:
-                if piece is RESET:
+                if piece is self.RESET:
                     linger = struct.pack("ii", 1, 0)
                     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                elif piece is HOLD:
+                elif piece is self.HOLD:
                     await reader.read()
                     self.hung_up.set()
                 else:
@@ -355,8 +378,28 @@ def gateway(tmp_path_factory, simulated, raw_session) -> Iterator[Gateway]:
 
 
 @pytest.fixture
+def start_gateway() -> Iterator[Callable[..., Gateway]]:
+    """Starts gateways of a test's own and stops those that still run at its end."""
+    running: list[Gateway] = []
+
+    def start(folder: Path, simulated_url: str, **options: Any) -> Gateway:
+        gateway = Gateway(folder, write_config(folder / "farebox.toml", simulated_url, "http://127.0.0.1:9"), **options)
+        running.append(gateway)
+        return gateway
+
+    yield start
+    for each in running:
+        each.stop()
+
+
+@pytest.fixture
 def books(gateway, simulated) -> Books:
     return Books(gateway, simulated)
+
+
+@pytest.fixture
+def books_of(simulated) -> Callable[[Gateway], Books]:
+    return lambda gateway: Books(gateway, simulated)
 
 
 @pytest.fixture
