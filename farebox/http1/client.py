@@ -9,29 +9,16 @@ import asyncio
 import ssl
 from typing import Self
 
-import httptools
 import msgspec
 
-_SWEEP_S = 0.25
-_POOL_IDLE_S = 20.0  # below the keep-alive of common servers and load balancers
-_POOL_SIZE = 256
-_BUFFER_BYTES = 256 << 10
+from farebox.http1.limits import PoolLimits, TimeLimits
+from farebox.http1.outbound import BrokeOff, ProviderConnection
+
+__all__ = ["Answer", "AnswerTooLarge", "BrokeOff", "NeverSent", "Origin", "PoolLimits", "TimeLimits", "Upstream"]
 
 
 class NeverSent(Exception):
     """No connection came about: the provider cannot have seen, or billed, the request."""
-
-
-class BrokeOff(Exception):
-    """The exchange failed after bytes may have reached the provider.
-
-    Attributes:
-        timed_out: whether a time limit ran out.
-    """
-
-    def __init__(self, detail: str, *, timed_out: bool = False) -> None:
-        super().__init__(detail)
-        self.timed_out: bool = timed_out
 
 
 class AnswerTooLarge(Exception):
@@ -46,143 +33,6 @@ class Origin(msgspec.Struct, frozen=True):
     port: int
 
 
-class TimeLimits(msgspec.Struct, frozen=True):
-    """The time limits of a provider, in seconds: to connect, of silence, and for a whole answer."""
-
-    connect_s: float
-    idle_s: float
-    total_s: float
-
-
-class _Connection(asyncio.Protocol):
-    """One connection and the answer that is being read from it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.transport: asyncio.Transport
-        self._parser = httptools.HttpResponseParser(self)
-        self._waiter: asyncio.Future[None] | None = None
-        self._chunks: list[bytes] = []
-        self._buffered: int = 0
-        self._paused: bool = False
-        self._until_close: bool = False
-        self.headers: list[tuple[str, str]] = []
-        self.status: int = 0
-        self.head_done: bool = False
-        self.complete: bool = False
-        self.failure: BrokeOff | None = None
-        self.closed: bool = False
-        self.keep: bool = False
-        self.started: float = 0.0
-        self.active: float = 0.0
-        self.released: float = 0.0
-        self._in_use: bool = False
-
-    def send(self, data: bytes) -> None:
-        """Send a whole request and get ready for its answer."""
-        self.headers = []
-        self.status = 0
-        self.head_done = self.complete = self.keep = self._until_close = False
-        self.started = self.active = self._loop.time()
-        self._in_use = True
-        self.transport.write(data)
-
-    def rest(self) -> None:
-        """Wait in the pool; whatever arrives now belongs to no request."""
-        self._in_use = False
-        self.released = self._loop.time()
-
-    async def wait(self) -> None:
-        """Return when something new has arrived; raise what went wrong."""
-        if self.failure is not None:
-            raise self.failure
-        self._waiter = self._loop.create_future()
-        await self._waiter
-        failure: BrokeOff | None = self.failure
-        if failure is not None and not self._chunks:
-            raise failure
-
-    def take(self) -> bytes:
-        """Return the bytes of the body that have arrived."""
-        chunks = self._chunks
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self._buffered = 0
-        if self._paused:
-            self._paused = False
-            self.transport.resume_reading()
-        return data
-
-    def fail(self, failure: BrokeOff) -> None:
-        """End the exchange with a failure and give the connection up."""
-        if self.failure is None and not self.complete:
-            self.failure = failure
-        self.transport.abort()
-        self._wake()
-
-    # What the transport calls.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio.Transport
-
-    def data_received(self, data: bytes) -> None:
-        self.active = self._loop.time()
-        if not self._in_use:
-            self.closed = True
-            self.transport.abort()
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self.fail(BrokeOff(f"the answer is not valid HTTP/1.1: {error}"))
-        else:
-            self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed = True
-        if not self.complete and self.failure is None:
-            if self.head_done and self._until_close and exc is None:
-                self.complete = True
-            else:
-                when = "in the middle of the answer" if self.head_done else "before the answer"
-                self.failure = BrokeOff(f"the connection was closed {when}" + (f": {exc}" if exc else ""))
-        self._wake()
-
-    # What the parser calls.
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
-
-    def on_headers_complete(self) -> None:
-        self.status = self._parser.get_status_code()
-        if self.status < 200:
-            return  # an interim answer; the real one follows
-        self.head_done = True
-        names = {name for name, _ in self.headers}
-        self._until_close = "content-length" not in names and "transfer-encoding" not in names
-
-    def on_body(self, body: bytes) -> None:
-        self._chunks.append(body)
-        self._buffered += len(body)
-        if self._buffered > _BUFFER_BYTES and not self._paused:
-            self._paused = True
-            self.transport.pause_reading()
-
-    def on_message_complete(self) -> None:
-        if self.status < 200:
-            self.headers = []
-            return
-        self.complete = True
-        self.keep = self._parser.should_keep_alive()
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
-
-
 class Answer:
     """A provider's answer, its body still to be read.
 
@@ -190,12 +40,13 @@ class Answer:
     the body closes the connection.
     """
 
-    __slots__ = ("_connection", "_pool", "_request", "status")
+    __slots__ = ("_connection", "_headers", "_pool", "_request", "status")
 
     def __init__(self, pool: "Upstream", request: bytes) -> None:
         self._pool = pool
         self._request = request
-        self._connection: _Connection
+        self._connection: ProviderConnection
+        self._headers: list[tuple[str, str]] = []
         self.status: int = 0
 
     async def __aenter__(self) -> Self:
@@ -209,25 +60,26 @@ class Answer:
             self._pool.drop(connection)
             raise
         self.status = connection.status
+        self._headers = connection.headers
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         connection = self._connection
-        if connection.complete and connection.keep and not connection.closed:
+        if connection.is_reusable:
             self._pool.release(connection)
         else:
             self._pool.drop(connection)
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, or None."""
-        for key, value in self._connection.headers:
+        for key, value in self._headers:
             if key == name:
                 return value
         return None
 
     def headers(self) -> list[tuple[str, str]]:
         """Return all headers, names in lower case."""
-        return self._connection.headers
+        return self._headers
 
     async def read(self, limit_bytes: int) -> bytes:
         """Return the whole body.
@@ -273,19 +125,21 @@ class Upstream:
     Args:
         origin: where it is.
         limits: its time limits.
+        pool: what is kept of its connections and answers.
     """
 
-    def __init__(self, origin: Origin, limits: TimeLimits) -> None:
+    def __init__(self, origin: Origin, limits: TimeLimits, pool: PoolLimits | None = None) -> None:
         self._origin = origin
         self._limits = limits
+        self._pool = pool or PoolLimits()
         self._loop = asyncio.get_running_loop()
         self._tls: ssl.SSLContext | None = None
         if origin.scheme == "https":
             self._tls = ssl.create_default_context()
             self._tls.set_alpn_protocols(["http/1.1"])
-        self._idle: list[_Connection] = []
-        self._busy: set[_Connection] = set()
-        self._sweeper: asyncio.TimerHandle = self._loop.call_later(_SWEEP_S, self._sweep)
+        self._idle: list[ProviderConnection] = []
+        self._busy: set[ProviderConnection] = set()
+        self._sweeper: asyncio.TimerHandle = self._loop.call_later(self._pool.sweep_s, self._sweep)
 
     def post(self, head: bytes, body: bytes) -> Answer:
         """Return the answer to a request; nothing is sent before it is entered.
@@ -296,9 +150,9 @@ class Upstream:
         """
         return Answer(self, b"%scontent-length: %d\r\n\r\n%s" % (head, len(body), body))
 
-    def idle(self) -> _Connection | None:
+    def idle(self) -> ProviderConnection | None:
         """Return a connection that is open and free, or None."""
-        newest = self._loop.time() - _POOL_IDLE_S
+        newest = self._loop.time() - self._pool.idle_s
         while self._idle:
             connection = self._idle.pop()
             if not connection.closed and connection.released > newest:
@@ -307,36 +161,39 @@ class Upstream:
             connection.transport.abort()
         return None
 
-    async def connect(self) -> _Connection:
+    async def connect(self) -> ProviderConnection:
         """Return a new connection.
 
         Raises:
             NeverSent: where none comes about.
         """
         try:
-            _, connection = await asyncio.wait_for(
-                self._loop.create_connection(
-                    lambda: _Connection(self._loop), self._origin.host, self._origin.port, ssl=self._tls
-                ),
-                self._limits.connect_s,
-            )
-        except TimeoutError:
-            raise NeverSent(f"no connection within {self._limits.connect_s:g} s") from None
-        except OSError as error:  # refused, unknown host, TLS
-            raise NeverSent(f"{type(error).__name__}: {error.strerror or error}") from error
+            async with asyncio.timeout(self._limits.connect_s) as limit:
+                _, connection = await self._loop.create_connection(
+                    lambda: ProviderConnection(self._loop, self._pool),
+                    self._origin.host,
+                    self._origin.port,
+                    ssl=self._tls,
+                )
+        except (OSError, UnicodeError) as error:  # late, refused, unknown host, TLS, a name that can be no host
+            if limit.expired():
+                raise NeverSent(f"no connection within {self._limits.connect_s:g} s") from None
+            raise NeverSent(f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}") from error
+        if connection.closed:
+            raise NeverSent("the connection was closed before anything was sent")
         self._busy.add(connection)
         return connection
 
-    def release(self, connection: _Connection) -> None:
+    def release(self, connection: ProviderConnection) -> None:
         """Take a connection back whose answer was read whole."""
         self._busy.discard(connection)
         connection.rest()
-        if len(self._idle) < _POOL_SIZE:
+        if len(self._idle) < self._pool.size:
             self._idle.append(connection)
         else:
             connection.transport.close()
 
-    def drop(self, connection: _Connection) -> None:
+    def drop(self, connection: ProviderConnection) -> None:
         """Close a connection whose answer was not read whole."""
         self._busy.discard(connection)
         connection.transport.abort()
@@ -352,15 +209,17 @@ class Upstream:
         """End what has been silent or under way for too long; close what has been idle for too long."""
         now = self._loop.time()
         for connection in list(self._busy):
-            if now - connection.active > self._limits.idle_s:
+            if connection.complete:
+                continue  # what is left takes only ourselves
+            if now - connection.active > self._limits.idle_s and not connection.paused:
                 connection.fail(BrokeOff(f"nothing arrived for {self._limits.idle_s:g} s", timed_out=True))
             elif now - connection.started > self._limits.total_s:
                 connection.fail(BrokeOff(f"the answer took longer than {self._limits.total_s:g} s", timed_out=True))
-        kept: list[_Connection] = []
+        kept: list[ProviderConnection] = []
         for connection in self._idle:
-            if connection.closed or now - connection.released > _POOL_IDLE_S:
+            if connection.closed or now - connection.released > self._pool.idle_s:
                 connection.transport.abort()
             else:
                 kept.append(connection)
         self._idle = kept
-        self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
+        self._sweeper = self._loop.call_later(self._pool.sweep_s, self._sweep)

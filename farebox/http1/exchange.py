@@ -1,6 +1,7 @@
 """One request and its answer, as the handler sees them; the connection is behind it."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
@@ -8,6 +9,10 @@ from typing import Protocol
 Headers = list[tuple[str, str]]
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("latin-1") for status in HTTPStatus}
+_REPEATED_BYTES = 8 << 10  # of one repeated header, joined: joining costs the square of its length
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_BREAKING = re.compile(r"[\r\n\0]+")
+_INTERNAL_ERROR = b'{"error":{"message":"Internal error.","type":"server_error","param":null,"code":null}}'
 
 
 class Connection(Protocol):
@@ -24,13 +29,33 @@ class Connection(Protocol):
     def end_exchange(self, *, keep_alive: bool) -> None:
         """Go on to the next request of this connection, or close it."""
 
+    def cut_exchange(self, *, reset: bool) -> None:
+        """Close the connection in the middle of an answer."""
+
 
 class ClientGone(Exception):
     """The client has closed the connection, or does not take what is sent to it."""
 
 
+class Refused(Exception):
+    """A request is not one that can be answered by a handler.
+
+    Attributes:
+        status: of the answer, or 0 where there is none and the connection just ends after what came before.
+        message: for the client.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status: int = status
+        self.message: str = message
+
+
 class RequestHeaders:
-    """The headers of a request; names in lower case, repeated ones joined by a comma."""
+    """The headers of a request; names in lower case, repeated ones joined by a comma.
+
+    A name with an underscore is a name of its own: nothing here or behind takes ``x_api_key`` for ``x-api-key``.
+    """
 
     __slots__ = ("_values",)
 
@@ -38,15 +63,27 @@ class RequestHeaders:
         self._values: dict[str, str] = {}
 
     def add(self, name: bytes, value: bytes) -> None:
-        """Add one header line."""
+        """Add one header line.
+
+        Raises:
+            Refused: where it repeats one that is too long already.
+        """
         key = name.decode("latin-1").lower()
         text = value.decode("latin-1")
         earlier = self._values.get(key)
-        self._values[key] = text if earlier is None else f"{earlier}, {text}"
+        if earlier is not None:
+            if len(earlier) + len(text) > _REPEATED_BYTES:
+                raise Refused(431, "A repeated header is too large.")
+            text = f"{earlier}, {text}"
+        self._values[key] = text
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the value of a header."""
         return self._values.get(name, default)
+
+    def count_bytes(self) -> int:
+        """Return how many bytes the names and values are."""
+        return sum(len(name) + len(value) for name, value in self._values.items())
 
 
 class Exchange:
@@ -58,7 +95,8 @@ class Exchange:
         headers: of the request.
         body: whole, or as far as it was read where it is too large.
         too_large: whether the body is larger than the server's limit.
-        gone: whether the client has closed the connection.
+        gone: whether the client has closed the connection, or its sending half of it.
+        is_1_0: whether the client speaks HTTP/1.0, which knows no chunks.
     """
 
     __slots__ = (
@@ -69,6 +107,7 @@ class Exchange:
         "body",
         "gone",
         "headers",
+        "is_1_0",
         "method",
         "path",
         "too_large",
@@ -85,34 +124,41 @@ class Exchange:
         self.body: bytes = b""
         self.too_large: bool = False
         self.gone: bool = False
-
-    @property
-    def answered(self) -> bool:
-        """Whether the answer has begun; there can be no other."""
-        return self._state != 0
+        self.is_1_0: bool = False
 
     def when_gone(self, callback: Callable[[], None] | None) -> None:
         """Call back once when the client closes the connection before the answer is whole."""
-        self._on_gone = callback
         if self.gone and callback is not None:
             callback()
+        elif self._state != 2:
+            self._on_gone = callback
 
     def lose_client(self) -> None:
         """Take note that the client has closed the connection."""
         self.gone = True
-        if self._on_gone is not None:
-            self._on_gone()
+        callback, self._on_gone = self._on_gone, None
+        if callback is not None:
+            callback()
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer with a whole body."""
+        assert self._state == 0, "a request is answered once"
         self._state = 2
-        head = self._head(status, headers)
-        self._connection.write(b"%scontent-length: %d\r\n\r\n%s" % (head, len(body), body))
+        self._on_gone = None
+        size = len(body)
+        if self.method == "HEAD":
+            body = b""
+        self._connection.write(b"%scontent-length: %d\r\n\r\n%s" % (self._head(status, headers), size, body))
 
     def start_stream(self, status: int, headers: Headers) -> None:
         """Answer with a stream; `send` follows."""
+        assert self._state == 0, "a request is answered once"
         self._state = 1
-        self._connection.write(b"%stransfer-encoding: chunked\r\n\r\n" % self._head(status, headers))
+        if self.is_1_0:
+            self._keep_alive = False  # the end of the connection is the end of the stream
+            self._connection.write(self._head(status, headers) + b"\r\n")
+        else:
+            self._connection.write(b"%stransfer-encoding: chunked\r\n\r\n" % self._head(status, headers))
 
     async def send(self, data: bytes) -> None:
         """Send bytes of the stream; waits while the client is slower than the provider.
@@ -123,24 +169,58 @@ class Exchange:
         connection = self._connection
         if self.gone:
             raise ClientGone
-        connection.write(b"%x\r\n%s\r\n" % (len(data), data))
+        if not data:
+            return  # an empty chunk would be the last
+        connection.write(data if self.is_1_0 else b"%x\r\n%s\r\n" % (len(data), data))
         if connection.paused is not None:
             await connection.drained()
 
     def finish(self) -> None:
-        """End the answer; called when the handler returns."""
+        """End the answer; called when the handler has returned."""
+        if self._state == 0:
+            self.fail()
+            return
         self._on_gone = None
-        if self._state == 1:
+        if self._state == 1 and not self.is_1_0:
             self._connection.write(b"0\r\n\r\n")
         self._state = 2
         self._connection.end_exchange(keep_alive=self._keep_alive and not self.too_large)
+
+    def fail(self) -> None:
+        """End the answer where the handler did not: with an error, or so that the client sees it is not whole."""
+        if self._state == 1:
+            self.cut()
+            return
+        self._keep_alive = False
+        if self._state == 0:
+            self.respond(500, [("content-type", "application/json")], _INTERNAL_ERROR)
+        self._connection.end_exchange(keep_alive=False)
+
+    def cut(self) -> None:
+        """Close the connection. A stream lacks its last chunk then; without chunks, a reset is what tells."""
+        self._on_gone = None
+        streaming = self._state == 1
+        self._state = 2
+        self._connection.cut_exchange(reset=streaming and self.is_1_0)
 
     def refuse_keep_alive(self) -> None:
         """Close the connection after this answer."""
         self._keep_alive = False
 
     def _head(self, status: int, headers: Headers) -> bytes:
+        count = len(headers)
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        if lines.count("\n") != count or lines.count("\r") != count or "\0" in lines:
+            lines = _clean(headers)
         if not self._keep_alive or self.too_large:
             lines += "connection: close\r\n"
+        elif self.is_1_0:
+            lines += "connection: keep-alive\r\n"
         return STATUS_LINES.get(status, b"HTTP/1.1 %d \r\n" % status) + lines.encode("latin-1", "replace")
+
+
+def _clean(headers: Headers) -> str:
+    """Return header lines that cannot be taken for more or other ones: values come from providers, names never do."""
+    return "".join(
+        [f"{name}: {_BREAKING.sub(' ', value)}\r\n" for name, value in headers if _NAME.fullmatch(name) is not None]
+    )

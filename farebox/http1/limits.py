@@ -1,0 +1,57 @@
+"""How much, and how long, one peer can keep a connection busy."""
+
+import msgspec
+
+
+class ServerLimits(msgspec.Struct, frozen=True):
+    """What one client can take of the server.
+
+    Attributes:
+        head_bytes: largest head, and most bytes between two pieces of a chunked body.
+        pipelined: most requests of a connection that wait for the one that is answered.
+        high_water_bytes: how much is written ahead of a slow client.
+        head_s: for a whole head.
+        body_s: for a whole body, and one second more for every ``body_rate_bytes`` that arrived.
+        body_rate_bytes: slowest rate of a long body, in bytes a second.
+        idle_s: between two requests.
+        write_stall_s: how long a client may leave more than it can be written ahead untaken.
+        linger_s: how long to read on after a refusal, so that it reaches a client that is still sending.
+        sweep_s: how often the time limits are looked at.
+    """
+
+    head_bytes: int = 64 << 10
+    pipelined: int = 64
+    high_water_bytes: int = 256 << 10
+    head_s: float = 15.0
+    body_s: float = 30.0
+    body_rate_bytes: int = 1 << 10
+    idle_s: float = 75.0
+    write_stall_s: float = 60.0
+    linger_s: float = 5.0
+    sweep_s: float = 1.0
+
+
+class TimeLimits(msgspec.Struct, frozen=True):
+    """The time limits of a provider, in seconds: to connect, of silence, and for a whole answer."""
+
+    connect_s: float
+    idle_s: float
+    total_s: float
+
+
+class PoolLimits(msgspec.Struct, frozen=True):
+    """What is kept of a provider's connections and answers.
+
+    Attributes:
+        idle_s: how long an unused connection is kept; below the keep-alive of common servers and load balancers.
+        size: most unused connections.
+        buffer_bytes: how much of a body is read ahead of a slow consumer.
+        head_bytes: largest head, and most bytes between two pieces of a chunked body.
+        sweep_s: how often the time limits are looked at.
+    """
+
+    idle_s: float = 20.0
+    size: int = 256
+    buffer_bytes: int = 256 << 10
+    head_bytes: int = 256 << 10
+    sweep_s: float = 0.25
