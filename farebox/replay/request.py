@@ -55,7 +55,8 @@ def build_request(plan: Plan, row: TraceRow, index: int) -> Request:
     output = row.output_tokens if plan.max_output is None else min(row.output_tokens, plan.max_output)
     system, turns = _write_turns(plan, row)
     if plan.simulated:
-        turns[-1].parts.append(f'\n\n[[simulate {{"output_tokens": {output}}}]]')
+        # Without a blank before it: the provider takes the note out, and what is left is as long as the trace says.
+        turns[-1].parts.append(f'[[simulate {{"output_tokens": {output}}}]]')
     build = _openai_body if dialect == "openai" else _anthropic_body
     body = build(plan, row, system, turns)
     body |= {"model": model}
