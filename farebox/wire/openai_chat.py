@@ -13,6 +13,7 @@ from farebox.errors import BadRequest
 from farebox.wire.parts import measure, text_bytes
 
 DONE = b"[DONE]"
+_MAX_COUNT = 2**31 - 1  # what a limit may be: no answer is longer, and records hold 64 bits
 
 
 def read_request(body: dict[str, Any]) -> Asked:
@@ -68,8 +69,8 @@ def read_int(body: dict[str, Any], field: str) -> int | None:
     value = body.get(field)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BadRequest(f"'{field}' must be a non-negative integer.", param=field)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
+        raise BadRequest(f"'{field}' must be an integer from 0 to {_MAX_COUNT}.", param=field)
     return value
 
 

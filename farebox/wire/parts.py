@@ -84,7 +84,7 @@ def _retrieved_bytes(content: Any) -> int:
     if isinstance(content, str):
         if "</" not in content:
             return 0
-        return sum(_section_bytes(content, start, end) for start, end in _SECTIONS)
+        return _sections_bytes(content)
     if isinstance(content, list):
         return sum(map(_retrieved_bytes, content))
     if isinstance(content, dict):
@@ -94,7 +94,12 @@ def _retrieved_bytes(content: Any) -> int:
     return 0
 
 
-def _section_bytes(text: str, start: str, end: str) -> int:
-    first = text.find(start)
-    last = text.rfind(end)
-    return text_bytes(text[first : last + len(end)]) if 0 <= first < last else 0
+def _sections_bytes(text: str) -> int:
+    """Return the bytes of all marked sections; where one lies inside another, they count once."""
+    size = reached = 0
+    spans = [(text.find(start), text.rfind(end) + len(end)) for start, end in _SECTIONS if end in text]
+    for first, after in sorted(spans):
+        if 0 <= first < after and after > reached:
+            size += text_bytes(text[max(first, reached) : after])
+            reached = after
+    return size
