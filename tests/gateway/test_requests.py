@@ -152,6 +152,7 @@ class TestBodies:
             ("max_tokens", -1),
             ("max_tokens", 1.5),
             ("max_tokens", True),
+            ("max_tokens", 10**30),
         ],
     )
     def test_fields_of_the_wrong_type(self, gateway, dialect, field, value):
