@@ -12,6 +12,7 @@ import time
 from functools import partial
 
 from farebox.books.ingest import ingest_once
+from farebox.books.parquet import BooksFailed
 from farebox.journal.record import Done, Sent
 from farebox.meter import lost
 from farebox.prices.book import PriceBook
@@ -42,8 +43,8 @@ def main() -> None:
         stopping = bool(readable)
         try:
             ingest_once(settings.data_dir, assume)
-        except OSError as error:  # a full disk, say: the journal keeps everything until the next tick
-            print(f"farebox: the books cannot be written: {error}", file=sys.stderr, flush=True)
+        except BooksFailed as error:  # a full disk, say: the journal keeps everything until the next tick
+            print(f"farebox: {error}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

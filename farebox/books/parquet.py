@@ -63,7 +63,7 @@ class ParquetWriter:
             self._connection.close()
 
     def write_rows(self, path: str, rows: list[Row]) -> None:
-        """Write rows to the draft of ``path``.
+        """Write rows, in the order of `sent_at`, to the draft of ``path``.
 
         Raises:
             RowsRefused: where a row does not fit the columns.
@@ -73,7 +73,7 @@ class ParquetWriter:
         lines.parent.mkdir(parents=True, exist_ok=True)
         try:
             lines.write_bytes(_encode_lines(rows))
-            self._copy(f"{select_from_json(str(lines))} ORDER BY sent_at, attempt", path)
+            self._copy(select_from_json(str(lines)), path)
         finally:
             lines.unlink(missing_ok=True)
 

@@ -6,7 +6,6 @@ NULL there. NULL means "not reported", which is not 0. Amounts are whole femtodo
 
 import msgspec
 
-from farebox.charge import Line
 from farebox.journal.record import Done, Sent
 from farebox.usage import METERS
 
@@ -84,6 +83,16 @@ COLUMNS: tuple[Column, ...] = (
 _MOMENTS = ("sent_at", "done_at")
 
 
+class LinePart(msgspec.Struct, gc=False):
+    """A line of a charge within a `Row`; unlike `charge.Line` it is written with its names."""
+
+    meter: str
+    quantity: int
+    unit_price_femto: int
+    amount_femto: int
+    rate: str
+
+
 class Row(msgspec.Struct, gc=False):
     """An attempt as it is handed to DuckDB; the field names are the columns' names, moments are nanoseconds."""
 
@@ -122,7 +131,7 @@ class Row(msgspec.Struct, gc=False):
     meters: dict[str, int]
     input_tokens: int | None
     output_tokens: int | None
-    lines: list[dict[str, str | int]]
+    lines: list[LinePart]
     total_femto: int | None
     unpriced: str
     book: str
@@ -137,6 +146,7 @@ class Row(msgspec.Struct, gc=False):
 
 def row_of(sent: Sent, done: Done, writer: str) -> Row:
     """Return the row of an attempt, given both its records and the writer's directory name."""
+    input_tokens, output_tokens = _family_sums(done.meters)
     return Row(
         attempt=sent.attempt,
         call=sent.call,
@@ -171,9 +181,12 @@ def row_of(sent: Sent, done: Done, writer: str) -> Row:
         error=done.error,
         usage_raw=done.usage_raw.decode("utf-8", "replace"),
         meters=done.meters,
-        input_tokens=_family_sum(done.meters, "input"),
-        output_tokens=_family_sum(done.meters, "output"),
-        lines=[_line_of(line) for line in done.lines],
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        lines=[
+            LinePart(line.meter, line.quantity, line.unit_price_femto, line.amount_femto, line.rate)
+            for line in done.lines
+        ],
         total_femto=done.total_femto,
         unpriced=done.unpriced,
         book=done.book,
@@ -187,27 +200,20 @@ def row_of(sent: Sent, done: Done, writer: str) -> Row:
     )
 
 
-def _line_of(line: Line) -> dict[str, str | int]:
-    return {
-        "meter": line.meter,
-        "quantity": line.quantity,
-        "unit_price_femto": line.unit_price_femto,
-        "amount_femto": line.amount_femto,
-        "rate": line.rate,
-    }
+def _family_sums(meters: dict[str, int]) -> tuple[int | None, int | None]:
+    """Return the units of the input and of the output meters, None where a family was not reported at all."""
+    inputs: int | None = None
+    outputs: int | None = None
+    for name, quantity in meters.items():
+        family = _FAMILY.get(name)
+        if family == "input":
+            inputs = (inputs or 0) + quantity
+        elif family == "output":
+            outputs = (outputs or 0) + quantity
+    return inputs, outputs
 
 
-def _family_sum(meters: dict[str, int], family: str) -> int | None:
-    """Return the units of one family of meters, or None where it was not reported at all."""
-    names = _FAMILIES[family]
-    found = [quantity for name, quantity in meters.items() if name in names]
-    return sum(found) if found else None
-
-
-_FAMILIES = {
-    family: frozenset(meter.name for meter in METERS.values() if meter.family == family)
-    for family in ("input", "output")
-}
+_FAMILY = {meter.name: meter.family for meter in METERS.values()}
 
 
 def _quoted(text: str) -> str:

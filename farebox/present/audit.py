@@ -4,9 +4,9 @@ from typing import Any
 
 from rich.console import Console
 
-from farebox.analyse.audit import AuditReport
+from farebox.analyse.audit import Alarm, AuditReport, MeterCost
 from farebox.analyse.meanings import FLAGS, OUTCOMES
-from farebox.books.rows import GroupRow
+from farebox.books.rows import FlagRow, GroupRow, OutcomeRow
 from farebox.money import usd_text
 from farebox.present.amounts import cost_text, moment_text, percent, short_duration, short_moment, short_usd
 from farebox.present.tables import print_table
@@ -54,17 +54,7 @@ def audit_json(report: AuditReport) -> dict[str, Any]:
         "attempts": report.attempts,
         "total_usd": usd_text(report.total_femto),
         "unpriced_attempts": report.unpriced_attempts,
-        "meters": [
-            {
-                "meter": row.meter,
-                "unit": row.unit,
-                "quantity": row.quantity,
-                "unpriced_quantity": row.unpriced_quantity,
-                "amount_usd": usd_text(row.amount_femto),
-                "share": row.share,
-            }
-            for row in report.meters
-        ],
+        "meters": [_meter_json(row) for row in report.meters],
         "by": f"tag:{report.tag}" if report.by == "tag" else report.by,
         "groups": [_group_json(row) for row in report.groups],
         "input_parts": {
@@ -83,35 +73,35 @@ def audit_json(report: AuditReport) -> dict[str, Any]:
             }
             for row in report.latencies
         },
-        "outcomes": [
-            {
-                "outcome": row.outcome,
-                "attempts": row.attempts,
-                "amount_usd": usd_text(row.total_femto),
-                "unpriced_attempts": row.unpriced,
-            }
-            for row in report.outcomes
-        ],
-        "flags": [
-            {
-                "flag": row.flag,
-                "attempts": row.attempts,
-                "amount_usd": usd_text(row.total_femto),
-                "unpriced_attempts": row.unpriced,
-            }
-            for row in report.flags
-        ],
-        "alarms": [
-            {
-                "name": alarm.name,
-                "count": alarm.count,
-                "message": alarm.message,
-                "remedy": alarm.remedy,
-                "amount_usd": usd_text(alarm.amount_femto),
-            }
-            for alarm in report.alarms
-        ],
+        "outcomes": [{"outcome": row.outcome, **_amount_json(row)} for row in report.outcomes],
+        "flags": [{"flag": row.flag, **_amount_json(row)} for row in report.flags],
+        "alarms": [_alarm_json(alarm) for alarm in report.alarms],
         "notes": list(report.notes),
+    }
+
+
+def _meter_json(row: MeterCost) -> dict[str, Any]:
+    return {
+        "meter": row.meter,
+        "unit": row.unit,
+        "quantity": row.quantity,
+        "unpriced_quantity": row.unpriced_quantity,
+        "amount_usd": usd_text(row.amount_femto),
+        "share": row.share,
+    }
+
+
+def _amount_json(row: OutcomeRow | FlagRow) -> dict[str, Any]:
+    return {"attempts": row.attempts, "amount_usd": usd_text(row.total_femto), "unpriced_attempts": row.unpriced}
+
+
+def _alarm_json(alarm: Alarm) -> dict[str, Any]:
+    return {
+        "name": alarm.name,
+        "count": alarm.count,
+        "message": alarm.message,
+        "remedy": alarm.remedy,
+        "amount_usd": usd_text(alarm.amount_femto),
     }
 
 

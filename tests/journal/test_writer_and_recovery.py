@@ -44,6 +44,12 @@ def all_records(instance):
     return records
 
 
+def send_until_refused(writer, begun):
+    for number in range(100):
+        begun.append(sent(f"call_{number}"))
+        writer.append_sent(begun[-1])
+
+
 def can_admit(writer):
     return writer.admitting
 
@@ -121,9 +127,7 @@ def test_a_full_disk_refuses_beginnings_but_keeps_ends(tmp_path, monkeypatch):
     with monkeypatch.context() as full:
         full.setattr(os, "posix_fallocate", no_space)
         with pytest.raises(Unavailable, match="Free space"):
-            for number in range(100):
-                begun.append(sent(f"call_{number}"))
-                writer.append_sent(begun[-1])
+            send_until_refused(writer, begun)
         refused = begun.pop()
         for each in begun:
             writer.append_done(done(each))

@@ -1,0 +1,127 @@
+"""``farebox audit`` and ``farebox calls`` as people and programs see them, and as the documentation shows them."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from farebox.analyse.meanings import FINDINGS, FLAGS, OUTCOMES
+from farebox.books.schema import COLUMNS
+from farebox.cli.main import cli
+from tests.analyse.test_audit import mixed
+from tests.books.traffic import sent, write_calls
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    write_calls(tmp_path, [*mixed(), sent("call_7")])
+    return tmp_path
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(cli, [str(each) for each in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_audit_brings_the_books_up_to_date_by_itself(data_dir):
+    shown = json.loads(run("audit", "--data-dir", data_dir, "--json"))
+    assert shown["calls"] == {"total": 7, "answered": 5, "client_gone": 1, "failed": 1, "with_fallbacks": 1}
+    assert shown["unpriced_attempts"] == 2
+    assert {flag["flag"] for flag in shown["flags"]} == {"estimated", "assumed", "unpriced", "quarantined"}
+    assert all(isinstance(row["amount_usd"], str) for row in shown["meters"])
+
+
+def test_audit_fits_80_columns_and_shows_the_exact_total_once(data_dir):
+    shown = run("audit", "--data-dir", data_dir)
+    assert max(map(len, shown.splitlines())) <= 80
+    exact = json.loads(run("audit", "--data-dir", data_dir, "--json"))["total_usd"]
+    assert shown.count(exact) == 1
+    for words in ("openai/new", "[[prices]]", "quarantined", "cached_tokens <= prompt_tokens", "unknown"):
+        assert words in shown
+
+
+def test_strict_turns_alarms_into_an_exit_code(data_dir):
+    run("audit", "--data-dir", data_dir, "--strict", code=1)
+    run("audit", "--data-dir", data_dir, "--strict", "--since", "..2026-01-01")
+
+
+@pytest.mark.parametrize("arguments", [("--by", "colour"), ("--by", "tag:"), ("--by", "model:x"), ("--since", "soon")])
+def test_bad_questions_are_refused_with_what_is_possible(data_dir, arguments):
+    result = CliRunner().invoke(cli, ["audit", "--data-dir", str(data_dir), *arguments])
+    assert result.exit_code == 2
+    assert arguments[0] in result.output
+
+
+def test_no_books_say_how_to_make_traffic(tmp_path):
+    nowhere = tmp_path / "nowhere"
+    for command in ("audit", "calls"):
+        assert "Make traffic" in run(command, "--data-dir", nowhere)
+    assert not nowhere.exists()
+
+
+def test_calls_lists_the_newest_first_and_filters(data_dir):
+    def listed(*options):
+        return [call["call"] for call in json.loads(run("calls", "--data-dir", data_dir, "--json", *options))]
+
+    assert listed()[0] == "call_2"
+    assert len(listed("--limit", "2")) == 2
+    assert listed("--model", "claude-haiku-4-5") == ["call_3"]
+    assert listed("--outcome", "lost") == ["call_7"]
+    assert listed("--flag", "quarantined") == ["call_5"]
+    assert listed("--key", "nobody") == []
+    assert "No call fits" in run("calls", "--data-dir", data_dir, "--key", "nobody")
+    shown = run("calls", "--data-dir", data_dir)
+    assert "ok after 2" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_call_is_explained_by_its_id_or_an_attempts(data_dir):
+    shown = run("calls", "show", "call_3.2", "--data-dir", data_dir)
+    assert shown == run("calls", "--data-dir", data_dir, "show", "call_3")
+    for words in (
+        "Attempt 1: openai/gpt-4o-mini",
+        "status 529",
+        "Nothing was billed",
+        "Attempt 2: anthropic",
+        "$0.15/1M",
+    ):
+        assert words in shown
+    assert "Call in total: $0.0000435" in shown
+    call = json.loads(run("calls", "show", "call_2", "--data-dir", data_dir, "--json"))
+    lines = {line["meter"]: line for line in call["attempts"][0]["lines"]}
+    assert lines["web_search"]["unit_price_usd"] == "0.01"
+    assert call["total_usd"] == "0.02000000000007"
+    assert "UNPRICED: no rate for openai/new" in run("calls", "show", "call_4", "--data-dir", data_dir)
+    assert "worst case" in run("calls", "show", "call_7", "--data-dir", data_dir)
+
+
+def test_an_unknown_call_is_a_finding(data_dir):
+    assert "no call 'call_99'" in run("calls", "show", "call_99", "--data-dir", data_dir, code=1)
+
+
+def test_the_commands_in_the_documentation_run(data_dir, monkeypatch):
+    monkeypatch.chdir(data_dir)
+    data_dir.joinpath("farebox-data").symlink_to(data_dir)
+    text = (DOCS / "audit.md").read_text()
+    commands = re.findall(r"^    \$ farebox (.*)$", text, re.MULTILINE)
+    assert len(commands) >= 5
+    for command in commands:
+        run(*shlex.split(command, comments=True))
+    options = re.findall(r"`(--[a-z-]+)", text)
+    known = run("audit", "--help") + run("calls", "--help") + run("calls", "show", "--help")
+    assert options
+    assert all(option in known for option in options)
+
+
+def test_the_documentation_knows_every_column_outcome_flag_and_finding():
+    text = (DOCS / "books.md").read_text()
+    for column in COLUMNS:
+        assert f"| `{column.name}` | {column.kind} | {column.meaning} |" in text
+    for name in (*OUTCOMES, *FLAGS, *FINDINGS):
+        assert f"| `{name}` |" in text
