@@ -23,6 +23,10 @@ from farebox.usage import METERS, Usage
 BYTES_PER_TOKEN = 4
 # A call without an output cap is assumed to have been cut here; longer answers are rare and need a cap anyway.
 ASSUMED_OUTPUT_TOKENS = 16_384
+# What providers put around a request and bill: chat templates, a default system prompt, instructions for tools.
+UNSEEN_INPUT_TOKENS = 1024
+# No model reads more, so no more is billed, however many bytes of images there are.
+MAX_INPUT_TOKENS = 2_097_152
 
 _APIS = {"chat": "openai-chat", "embeddings": "openai-embeddings", "messages": "anthropic-messages"}
 _encode = msgspec.json.Encoder().encode
@@ -94,12 +98,13 @@ def estimate(book: PriceBook, sent: Sent, answered: Answered) -> Priced:
 def assume(book: PriceBook, sent: Sent) -> Priced:
     """Return the worst case of an attempt of whose answer nothing is known.
 
-    Every byte may have been a token of the dearest kind, and the output may have reached its cap.
+    Every byte of the body may have been a token of the dearest kind, and the output may have reached its cap.
+    The body and not its text: roles, separators and images are billed too.
     """
     if sent.provider_operation not in _APIS:
         return UNBILLED
     cap = ASSUMED_OUTPUT_TOKENS if sent.output_cap is None else sent.output_cap
-    bound = max(sum(sent.parts.values()), 1)
+    bound = min(sent.body_bytes + UNSEEN_INPUT_TOKENS, MAX_INPUT_TOKENS)
     worst = worst_case_of(
         book, Bound(sent.rate_provider, sent.model, bound, cap, sent.at_ns, service_tier=sent.asked_tier or None)
     )
