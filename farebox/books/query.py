@@ -4,13 +4,15 @@ The list is taken once, when the books are opened, so that all answers are about
 attempts lie outside the window are not opened at all.
 """
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
-from farebox.books.manifest import Finding, Manifest
+from farebox.books.manifest import BookFile, Finding, Manifest
 from farebox.books.parquet import BooksFailed, connect
 from farebox.books.rows import (
     AttemptRow,
@@ -46,26 +48,20 @@ class Books:
     Args:
         data_dir: the data directory.
         window: over `sent_at`.
+
+    Raises:
+        BooksFailed: where they cannot be read.
     """
 
     def __init__(self, data_dir: Path, window: Window | None = None) -> None:
         window = window or Window()
-        self._findings: list[Finding] = []
-        books = data_dir / "books"
-        paths: list[str] = []
-        if (books / "manifest.db").exists():
-            manifest = Manifest(books / "manifest.db")
-            try:
-                files = manifest.files("live")
-                self._findings = manifest.findings()
-            finally:
-                manifest.close()
-            paths = [
-                str(books / file.path)
-                for file in files
-                if (window.since_ns is None or file.last_ns >= window.since_ns)
-                and (window.until_ns is None or file.first_ns < window.until_ns)
-            ]
+        files, self._findings = _read_manifest(data_dir / "books")
+        paths = [
+            str(data_dir / "books" / file.path)
+            for file in files
+            if (window.since_ns is None or file.last_ns >= window.since_ns)
+            and (window.until_ns is None or file.first_ns < window.until_ns)
+        ]
         self._connection = connect()
         since, until = (
             f"{'true' if bound is None else f'sent_at {sign} make_timestamp_ns({bound:d})'}"
@@ -258,6 +254,18 @@ class Books:
             raise BooksFailed(
                 f"The books cannot be read: {error}. Ask again; if it stays, a file is missing."
             ) from error
+
+
+def _read_manifest(books: Path) -> tuple[list[BookFile], list[Finding]]:
+    """Return the files that count and the findings; nothing where there are no books yet."""
+    path = books / "manifest.db"
+    if not path.exists():
+        return [], []
+    try:
+        with closing(Manifest(path)) as manifest:
+            return manifest.files("live"), manifest.findings()
+    except sqlite3.Error as error:
+        raise BooksFailed(f"The books in {books} cannot be read: {error}") from error
 
 
 def _attempt(row: dict[str, Any]) -> AttemptRow:

@@ -137,7 +137,7 @@ def test_every_outcome_flag_and_finding_has_words():
     assert Totals.__struct_fields__[0] == "calls"
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.tuples(st.integers(1, 3), st.integers(0, 10**6), st.integers(0, 10**12), st.sampled_from(["a", "b"])),

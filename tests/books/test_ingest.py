@@ -282,6 +282,16 @@ def test_books_that_cannot_be_written_say_so(tmp_path):
         ingest_once(tmp_path, assumed)
 
 
+def test_a_broken_manifest_is_an_error_in_words_for_writers_and_readers(tmp_path):
+    write_calls(tmp_path, calls(1))
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "manifest.db").write_bytes(b"no database at all" * 500)
+    with pytest.raises(BooksFailed, match="not a database"):
+        ingest_once(tmp_path, assumed)
+    with pytest.raises(BooksFailed, match="cannot be read"):
+        Books(tmp_path)
+
+
 def test_small_files_are_merged_and_readers_of_old_ones_go_on(tmp_path):
     writer = write_calls(tmp_path, [], close=False)
     records = []
@@ -399,7 +409,7 @@ def test_kill_9_of_the_office(tmp_path, step):
     assert in_books(tmp_path) == wanted
 
 
-@settings(max_examples=10, stateful_step_count=18, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=7, stateful_step_count=16, deadline=None, suppress_health_check=list(HealthCheck))
 class Interleavings(RuleBasedStateMachine):
     """Appends, deaths, passes and kills in any order: the books never lie, and in the end hold everything."""
 
