@@ -4,6 +4,7 @@ Everything in it is optional. Secrets are literals, ``env:NAME`` or ``file:PATH`
 because this file reads neither files nor the environment.
 """
 
+import re
 import tomllib
 from collections.abc import Callable
 from typing import Annotated
@@ -14,6 +15,7 @@ import msgspec
 from farebox.errors import ConfigError
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -164,11 +166,24 @@ def _check_provider(provider: Provider, where: str, kinds: frozenset[str]) -> No
         raise ConfigError(f"{where}: kind: {provider.kind!r} is not known; use one of {', '.join(sorted(kinds))}")
     if not provider.base_url and provider.kind.endswith("-compatible"):
         raise ConfigError(f"{where}: base_url is missing; kind {provider.kind!r} has no address of its own")
-    url = urlsplit(provider.base_url)
-    if provider.base_url and (url.scheme not in {"http", "https"} or not url.hostname or url.query or url.username):
+    if provider.base_url and not _is_address(provider.base_url):
         raise ConfigError(
             f"{where}: base_url: {provider.base_url!r} is not an http(s) address like https://host/v1 "
             "without user, query or fragment"
         )
+    for name, value in provider.headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not (value.isprintable() and value.isascii()):
+            raise ConfigError(f"{where}: headers: {name!r} is not a header name with a printable ASCII value")
     if provider.on_disconnect not in {"", "abort", "drain"}:
         raise ConfigError(f"{where}: on_disconnect is 'abort' or 'drain', not {provider.on_disconnect!r}")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:  # a port that is no number, a bracket left open
+        return False
+    plain = text.isascii() and text.isprintable() and " " not in text
+    extra = url.query or url.fragment or url.username is not None
+    return plain and url.scheme in {"http", "https"} and bool(url.hostname) and port != 0 and not extra

@@ -116,7 +116,7 @@ def _secrets(config_path: Path, environment: Mapping[str, str]) -> Callable[[str
     def resolve(value: str) -> str:
         kind, _, name = value.partition(":")
         if kind == "env":
-            secret = environment.get(name, "")
+            secret = environment.get(name, "").strip()
             if not secret:
                 raise ConfigError(f"{config_path}: {value}: the environment variable {name} is not set or empty")
             return secret
