@@ -2,26 +2,61 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from farebox.call import Answered
 from farebox.journal.record import Sent
-from farebox.meter import ASSUMED_OUTPUT_TOKENS, UNBILLED, assume, estimate, lost, price_answer, tokens_of
+from farebox.meter import (
+    ASSUMED_OUTPUT_TOKENS,
+    MAX_INPUT_TOKENS,
+    UNBILLED,
+    UNSEEN_INPUT_TOKENS,
+    assume,
+    estimate,
+    lost,
+    price_answer,
+    tokens_of,
+)
 from farebox.state.pricebook import load_book
 
 BOOK = load_book()
 AT_NS = 1_792_000_000_000_000_000
 INPUT, CACHED, OUTPUT = 2_500_000_000, 1_250_000_000, 10_000_000_000  # gpt-4o: $2.50, $1.25, $10 per million
+AROUND = 60  # bytes of the body that are no text
 USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 40}}
 
 
-def sent(operation="chat", model="gpt-4o", rate_provider="openai", cap: int | None = 50, **parts: int) -> Sent:
+def sent(
+    operation: str = "chat",
+    model: str = "gpt-4o",
+    rate_provider: str = "openai",
+    cap: int | None = 50,
+    body_bytes: int = 300,
+) -> Sent:
     return Sent(
-        "c.1", "c", 1, AT_NS, "", "", "", {}, "openai", operation, model, "p", rate_provider, model, False, 1,
-        parts or {"system": 30, "user": 11}, cap, operation,
-    )  # fmt: skip
+        attempt="c.1",
+        call="c",
+        number=1,
+        at_ns=AT_NS,
+        key="",
+        key_name="",
+        user="",
+        tags={},
+        dialect="openai",
+        operation=operation,
+        asked_model=model,
+        provider="p",
+        rate_provider=rate_provider,
+        model=model,
+        stream=False,
+        body_bytes=body_bytes,
+        parts={"system": 30, "user": 11},
+        output_cap=cap,
+        provider_operation=operation,
+    )
 
 
 def test_an_answer_is_priced_by_its_usage() -> None:
@@ -95,15 +130,18 @@ def test_estimate_of_a_message_knows_its_cached_input() -> None:
     assert priced.total_femto == 10 * 10**9 + 900 * 10**8 + 20 * 5 * 10**9
 
 
-def test_assume_takes_every_byte_and_the_whole_cap() -> None:
+def test_assume_takes_every_byte_and_what_surrounds_it_and_the_whole_cap() -> None:
+    bound = 300 + UNSEEN_INPUT_TOKENS
     priced = assume(BOOK, sent())
-    assert (priced.flags, sum(priced.meters.values())) == (("assumed",), 41 + 50)
+    assert (priced.flags, sum(priced.meters.values())) == (("assumed",), bound + 50)
     assert priced.total_femto is not None
-    assert priced.total_femto >= 41 * INPUT + 50 * OUTPUT
+    assert priced.total_femto >= bound * INPUT + 50 * OUTPUT
     uncapped = assume(BOOK, sent(cap=None))
     assert uncapped.meters["output"] == ASSUMED_OUTPUT_TOKENS
     embedding = assume(BOOK, sent("embeddings", "text-embedding-3-small", cap=0))
-    assert (embedding.meters, embedding.total_femto) == ({"input": 41}, 41 * 20_000_000)
+    assert (embedding.meters, embedding.total_femto) == ({"input": bound}, bound * 20_000_000)
+    huge = assume(BOOK, sent(body_bytes=2 * MAX_INPUT_TOKENS, cap=0))
+    assert sum(huge.meters.values()) == MAX_INPUT_TOKENS
 
 
 def test_lost_is_the_end_of_an_attempt_nobody_saw() -> None:
@@ -120,12 +158,11 @@ COUNTS: Any = st.integers(0, 10_000)
 def test_whatever_was_seen_costs_something_and_at_most_the_worst_case(
     prompt, cached, output, size, events, told
 ) -> None:
-    usage = None
-    if told:
-        usage = {"prompt_tokens": prompt + cached, "completion_tokens": output}
-        usage["prompt_tokens_details"] = {"cached_tokens": cached}  # type: ignore[assignment]  # counts of counts
+    usage: Any = {"prompt_tokens": prompt + cached, "completion_tokens": output}
+    usage["prompt_tokens_details"] = {"cached_tokens": cached}
+    usage = usage if told else None
     answered = Answered(usage=usage, content_bytes=size, content_events=min(events, size))
-    seen = sent(cap=10_000, user=20_001)
+    seen = sent(cap=10_000, body_bytes=20_001)
     floor, worst = estimate(BOOK, seen, answered), assume(BOOK, seen)
     assert floor.total_femto is not None
     assert worst.total_femto is not None
