@@ -12,6 +12,7 @@ import sys
 
 import uvloop
 
+from farebox.alarm import Alarm
 from farebox.attempt import Edges
 from farebox.auth import KeyRing
 from farebox.clock import Clock, SystemClock
@@ -78,6 +79,7 @@ async def run(settings: Settings) -> None:
     store = KeyStore(data_dir, load_pepper(data_dir, os.environ.get("FAREBOX_PEPPER")))
     watch = KeyWatch(store, config, clock)
     edges = Edges(
+        alarm=Alarm(),
         clock=clock,
         journal=journal,
         book=load_book(settings.price_files),
@@ -138,8 +140,14 @@ def _watch_for_stop(settings: Settings) -> asyncio.Event:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    if settings.life_fd is not None:
-        loop.add_reader(settings.life_fd, stopped.set)
+    life_fd = settings.life_fd
+    if life_fd is not None:
+
+        def orphaned() -> None:
+            loop.remove_reader(life_fd)  # a closed pipe stays readable: the loop would spin while calls end
+            stopped.set()
+
+        loop.add_reader(life_fd, orphaned)
     return stopped
 
 
