@@ -9,6 +9,7 @@ from typing import NoReturn, Protocol
 
 import msgspec
 
+from farebox.alarm import Alarm
 from farebox.call import Answered, Asked, Inbound
 from farebox.clock import Clock
 from farebox.config import Limits
@@ -49,6 +50,7 @@ class Reply(Protocol):
 class Edges(msgspec.Struct):
     """What the line reaches the world through."""
 
+    alarm: Alarm
     clock: Clock
     journal: JournalWriter
     book: PriceBook
@@ -108,6 +110,9 @@ class Attempt:
         if self._closed:
             return
         self._closed = True
+        if priced.unpriced:
+            model = f"{self.sent.rate_provider}/{self.answered.model or self.sent.model}"
+            self.edges.alarm.ring(model, f"{model} is served without a price: {priced.unpriced}; see farebox audit")
         clock = self.edges.clock
         now_ns = clock.monotonic_ns()
         ended = Ended(

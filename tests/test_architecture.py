@@ -14,7 +14,7 @@ RANKS = {
     **dict.fromkeys(("usage", "charge", "call"), 1),
     **dict.fromkeys(("wire", "normalise", "prices", "config"), 2),
     **dict.fromkeys(("translate", "providers"), 3),
-    **dict.fromkeys(("auth",), 4),
+    **dict.fromkeys(("auth", "alarm"), 4),
     **dict.fromkeys(("journal", "http1"), 4),
     **dict.fromkeys(("route", "meter"), 5),
     **dict.fromkeys(("dispatch", "discover", "state"), 6),
