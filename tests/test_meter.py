@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +24,6 @@ from farebox.state.pricebook import load_book
 BOOK = load_book()
 AT_NS = 1_792_000_000_000_000_000
 INPUT, CACHED, OUTPUT = 2_500_000_000, 1_250_000_000, 10_000_000_000  # gpt-4o: $2.50, $1.25, $10 per million
-AROUND = 60  # bytes of the body that are no text
 USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 40}}
 
 
