@@ -58,6 +58,7 @@ class ClientConnection(asyncio.Protocol):
         self._body: bytes | bytearray = b""
         self._unparsed: int = 0  # bytes since the parser last had something whole to tell
         self._deaf: bool = False  # what arrives is not read as requests any more
+        self._declined: bool = False  # a wish for another protocol: this request is the last
         self._farewell: bytes = b""  # what is said after all answers, before the connection is closed
         self._owes_continue: bool = False
         self._begun: float = 0.0
@@ -103,9 +104,8 @@ class ClientConnection(asyncio.Protocol):
         self._unparsed += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.retire()  # an upgrade was asked for; it is answered as a plain request, the last one
-            self._deaf = True
+        except httptools.HttpParserUpgrade as asked:
+            self._decline_upgrade(data[asked.args[0] :])
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             if isinstance(cause, Refused):
@@ -114,7 +114,8 @@ class ClientConnection(asyncio.Protocol):
                 print(f"farebox: internal error while reading a request: {cause!r}", file=sys.stderr, flush=True)
                 self._refuse(500, "Internal error.")
         except httptools.HttpParserError:
-            self._refuse(400, _NOT_HTTP)
+            if not self._deaf:
+                self._refuse(400, _NOT_HTTP)
         else:
             if self._unparsed > self._limits.head_bytes:
                 self._refuse(431, _HEAD_TOO_LARGE)
@@ -188,10 +189,11 @@ class ClientConnection(asyncio.Protocol):
         """Hand the request on."""
         self._unparsed = 0
         exchange = self._building
-        if exchange is None:
+        if exchange is None or self._parser.should_upgrade():
             return
         self._building = None
         self._owes_continue = False
+        self._deaf = self._deaf or self._declined
         exchange.body = bytes(self._body)
         self._body = b""
         self._enqueue(exchange)
@@ -274,6 +276,26 @@ class ClientConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection now."""
         self._transport.abort()
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read a request for another protocol as a plain one, the last of its connection (RFC 9110, 7.8).
+
+        Java's HTTP client asks for h2c with its first request. The parser takes what follows such a head for the
+        other protocol, so a new one reads the head again without that wish, and then the body.
+        """
+        asked, self._building = self._building, None
+        assert asked is not None, "a head was read"
+        if asked.method == "CONNECT":  # it has no body, whatever follows
+            asked.refuse_keep_alive()
+            self._deaf = True
+            self._enqueue(asked)
+            return
+        headers = asked.headers._values.items()  # noqa: SLF001 - head and connection are one part
+        lines = [f"{name}: {value}\r\n" for name, value in headers if name not in {"upgrade", "connection"}]
+        head = f"{asked.method} {self._url.decode('latin-1')} HTTP/1.1\r\n{''.join(lines)}connection: close\r\n\r\n"
+        self._parser = httptools.HttpRequestParser(self)
+        self._declined = True
+        self.data_received(head.encode("latin-1") + rest)
 
     def _check_version(self, exchange: Exchange) -> None:
         """Refuse what is neither HTTP/1.1 with one host (RFC 9112, 3.2) nor HTTP/1.0."""
