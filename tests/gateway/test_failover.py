@@ -7,10 +7,26 @@ import pytest
 ASK = [{"role": "user", "content": "Hi"}]
 CHUNK = b'data: {"model":"gpt-4o","choices":[{"index":0,"delta":{"content":"one two three"}}]}\n\n'
 REPLIES = {
-    "500": (b'HTTP/1.1 500 Oops\r\ncontent-length: 25\r\n\r\n{"error":{"message":"x"}}', "error", 0),
-    "429": (b'HTTP/1.1 429 Slow\r\ncontent-length: 25\r\n\r\n{"error":{"message":"x"}}', "error", 0),
-    "404": (b'HTTP/1.1 404 None\r\ncontent-length: 25\r\n\r\n{"error":{"message":"x"}}', "error", 0),
-    "garbage": (b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>", "garbage", 1),
+    "500": (
+        b'HTTP/1.1 500 Oops\r\nconnection: close\r\ncontent-length: 25\r\n\r\n{"error":{"message":"x"}}',
+        "error",
+        0,
+    ),
+    "429": (
+        b'HTTP/1.1 429 Slow\r\nconnection: close\r\ncontent-length: 25\r\n\r\n{"error":{"message":"x"}}',
+        "error",
+        0,
+    ),
+    "404": (
+        b'HTTP/1.1 404 None\r\nconnection: close\r\ncontent-length: 25\r\n\r\n{"error":{"message":"x"}}',
+        "error",
+        0,
+    ),
+    "garbage": (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\ncontent-length: 6\r\n\r\n<html>",
+        "garbage",
+        1,
+    ),
     "cut": (b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 6\r\n\r\n", "truncated", 1),
     "nothing": (b"", "unreachable", 1),
 }
