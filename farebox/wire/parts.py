@@ -13,6 +13,7 @@ import msgspec
 _encode = msgspec.json.Encoder().encode
 _SECTIONS = (("<context>", "</context>"), ("<documents>", "</documents>"))
 _INSTRUCTIONS = frozenset({"system", "developer"})
+_NOT_TEXT = frozenset({"image_url", "image", "input_audio"})
 _RETRIEVED_TYPES = frozenset({"tool_result", "document", "file", "search_result", "input_file"})
 
 
@@ -68,7 +69,7 @@ def content_bytes(content: Any) -> int:
     if isinstance(content, str):
         return text_bytes(content)
     if isinstance(content, dict):
-        if (kind := content.get("type")) in {"image_url", "image", "input_audio"}:
+        if (kind := content.get("type")) in _NOT_TEXT:
             return 0
         if kind == "tool_use":
             return len(_encode(content.get("input")))
@@ -88,8 +89,10 @@ def _retrieved_bytes(content: Any) -> int:
     if isinstance(content, list):
         return sum(map(_retrieved_bytes, content))
     if isinstance(content, dict):
-        if content.get("type") in _RETRIEVED_TYPES:
+        if (kind := content.get("type")) in _RETRIEVED_TYPES:
             return content_bytes(content)
+        if kind in _NOT_TEXT or kind == "tool_use":
+            return 0
         return _retrieved_bytes(content.get("text"))
     return 0
 
