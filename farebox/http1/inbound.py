@@ -57,6 +57,8 @@ class ClientConnection(asyncio.Protocol):
         self._url: bytes = b""
         self._body: bytes | bytearray = b""
         self._unparsed: int = 0  # bytes since the parser last had something whole to tell
+        self._read: int = 0  # bytes of the last read
+        self._slack: int = 0  # of the read in which the request began, which may be its own
         self._deaf: bool = False  # what arrives is not read as requests any more
         self._declined: bool = False  # a wish for another protocol: this request is the last
         self._farewell: bytes = b""  # what is said after all answers, before the connection is closed
@@ -101,7 +103,8 @@ class ClientConnection(asyncio.Protocol):
         self.since = self._loop.time()
         if self._deaf:
             return
-        self._unparsed += len(data)
+        self._read = len(data)
+        self._unparsed += self._read
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as asked:
@@ -133,6 +136,7 @@ class ClientConnection(asyncio.Protocol):
         if self._server.closing:
             self._building.refuse_keep_alive()
         self._begun = self.since
+        self._slack = self._read
         self._url = b""
         self._body = b""
 
@@ -152,7 +156,7 @@ class ClientConnection(asyncio.Protocol):
         assert exchange is not None, "a message has begun"
         headers = exchange.headers
         if (
-            self._unparsed > self._limits.head_bytes
+            self._unparsed + self._slack > self._limits.head_bytes
             and len(self._url) + headers.count_bytes() > self._limits.head_bytes
         ):
             raise Refused(431, _HEAD_TOO_LARGE)
@@ -284,7 +288,9 @@ class ClientConnection(asyncio.Protocol):
         other protocol, so a new one reads the head again without that wish, and then the body.
         """
         asked, self._building = self._building, None
-        assert asked is not None, "a head was read"
+        if asked is None:  # it was refused by its head
+            self._deaf = True
+            return
         if asked.method == "CONNECT":  # it has no body, whatever follows
             asked.refuse_keep_alive()
             self._deaf = True
