@@ -214,6 +214,12 @@ class TestSizes:
             connection.sendall(self.head(gpt, dialect, "content-length: 300000"))
             check(dialect, self.receive(connection), 413, "request_too_large")
 
+    def test_beside_a_wish_for_another_protocol(self, gateway, gpt, dialect):
+        with gateway.connect() as connection:
+            wish = ("connection: upgrade", "upgrade: h2c", "content-length: 300000")
+            connection.sendall(self.head(gpt, dialect, *wish) + b"x" * 1000)
+            check(dialect, self.receive(connection), 413, "request_too_large")
+
     def test_a_body_that_waits_to_be_asked_for(self, gateway, gpt, dialect):
         with gateway.connect() as connection:
             connection.sendall(self.head(gpt, dialect, "content-length: 300000", "expect: 100-continue"))

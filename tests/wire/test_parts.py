@@ -78,7 +78,9 @@ CONTENTS = st.one_of(
     st.none(),
     st.integers(),
     st.lists(
-        st.fixed_dictionaries({"type": st.sampled_from(["text", "tool_result", "document", "image"]), "text": PIECES})
+        st.fixed_dictionaries(
+            {"type": st.sampled_from(["text", "tool_result", "document", "image", "tool_use"]), "text": PIECES}
+        )
     ),
 )
 MESSAGES = st.lists(
