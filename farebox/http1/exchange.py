@@ -69,7 +69,7 @@ class RequestHeaders:
             Refused: where it repeats one that is too long already.
         """
         key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
+        text = value.decode("latin-1").rstrip(" \t")
         earlier = self._values.get(key)
         if earlier is not None:
             if len(earlier) + len(text) > _REPEATED_BYTES:

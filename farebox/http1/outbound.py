@@ -159,7 +159,7 @@ class ProviderConnection(asyncio.Protocol):
         """Add a header."""
         if self.head_done:
             return  # a trailer
-        self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1").rstrip(" \t")))
 
     def on_headers_complete(self) -> None:
         """Take the status."""
