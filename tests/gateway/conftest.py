@@ -39,67 +39,22 @@ EVENT_BYTES = 64 * 1024
 _WAIT_S = 10.0
 
 CONFIG = f"""
+providers = [
+  {{ name = "openai", kind = "openai", base_url = "SIMULATED/v1", api_key = "sk-simulated" }},
+  {{ name = "anthropic", kind = "anthropic", base_url = "SIMULATED", api_key = "sk-ant-simulated" }},
+  {{ name = "drainer", kind = "openai-compatible", base_url = "SIMULATED/v1", api_key = "sk-1", rates = "openai" }},
+  {{ name = "impatient", kind = "openai", base_url = "SIMULATED/v1", api_key = "sk-1", idle_timeout_s = 0.4 }},
+  {{ name = "locked-out", kind = "openai", base_url = "SIMULATED/v1", api_key = "sk-invalid" }},
+  {{ name = "dead", kind = "openai", base_url = "http://127.0.0.1:CLOSED/v1", api_key = "sk-1" }},
+  {{ name = "raw", kind = "openai-compatible", base_url = "RAW/v1", api_key = "sk-raw", rates = "openai", HEADERS }},
+  {{ name = "raw-claude", kind = "anthropic-compatible", base_url = "RAW", api_key = "sk-ant-raw", RATES }},
+]
+keys = [{{ name = "tests", key = "{KEY}" }}]
+
 [limits]
 body_bytes = {BODY_BYTES}
 event_bytes = {EVENT_BYTES}
 answer_bytes = 1048576
-
-[[keys]]
-name = "tests"
-key = "{KEY}"
-
-[[providers]]
-name = "openai"
-kind = "openai"
-base_url = "SIMULATED/v1"
-api_key = "sk-simulated"
-
-[[providers]]
-name = "anthropic"
-kind = "anthropic"
-base_url = "SIMULATED"
-api_key = "sk-ant-simulated"
-
-[[providers]]
-name = "drainer"
-kind = "openai-compatible"
-base_url = "SIMULATED/v1"
-api_key = "sk-simulated"
-rates = "openai"
-
-[[providers]]
-name = "impatient"
-kind = "openai"
-base_url = "SIMULATED/v1"
-api_key = "sk-simulated"
-idle_timeout_s = 0.4
-
-[[providers]]
-name = "locked-out"
-kind = "openai"
-base_url = "SIMULATED/v1"
-api_key = "sk-invalid"
-
-[[providers]]
-name = "dead"
-kind = "openai"
-base_url = "http://127.0.0.1:CLOSED/v1"
-api_key = "sk-simulated"
-
-[[providers]]
-name = "raw"
-kind = "openai-compatible"
-base_url = "RAW/v1"
-api_key = "sk-raw"
-rates = "openai"
-headers = {{ "x-team" = "search" }}
-
-[[providers]]
-name = "raw-claude"
-kind = "anthropic-compatible"
-base_url = "RAW"
-api_key = "sk-ant-raw"
-rates = "anthropic"
 """
 MODELS = {
     "gpt-4o-mini": ["openai/gpt-4o-mini"],
@@ -123,6 +78,7 @@ def write_config(path: Path, simulated: str = "", raw: str = "") -> Path:
         listed = ", ".join(f'{{ provider = "{provider}", model = "{model}" }}' for provider, model in pairs)
         tables.append(f'[[models]]\nname = "{name}"\ntargets = [{listed}]\n')
     text = CONFIG.replace("SIMULATED", simulated).replace("RAW", raw).replace("CLOSED", str(free_port()))
+    text = text.replace("RATES", 'rates = "anthropic"').replace("HEADERS", 'headers = { "x-team" = "search" }')
     path.write_text(text + "\n".join(tables))
     return path
 
