@@ -21,6 +21,7 @@ from farebox.wire.errors_of import render
 from farebox.wire.json_body import encode
 
 ERROR_BODY_BYTES = 1 << 20
+_PLAIN = frozenset({None, "", "identity"})
 
 
 async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> None:
@@ -75,6 +76,8 @@ async def _run(attempt: Attempt, reply: Reply) -> None:
             attempt.begin(answer)
             if answer.status != 200:
                 await _fail(attempt, answer)
+            elif (encoding := answer.header("content-encoding")) not in _PLAIN:
+                fail_garbage(attempt, f"the answer is encoded ({encoding}), although only identity was accepted")
             elif stream:
                 await relay(attempt, answer, reply)
             else:
@@ -137,4 +140,6 @@ async def _fail(attempt: Attempt, answer: Answer) -> None:
         data = await answer.read(ERROR_BODY_BYTES)
     except (AnswerTooLarge, BrokeOff):
         data = b""
+    if answer.header("content-encoding") not in _PLAIN:
+        data = b""  # nobody's error text
     refuse(attempt, answer, answer.status, data)

@@ -285,25 +285,36 @@ def test_what_is_no_request_is_refused_and_the_connection_closed(run: Run, name:
     run(test())
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"GET / HTTP/1.1\r\n"
-        + H
-        + b"upgrade: h2c\r\nconnection: upgrade, http2-settings\r\nhttp2-settings: AA\r\n\r\n",
-        POST + b"upgrade: h2c\r\nconnection: upgrade\r\ncontent-length: 2\r\n\r\nab",
-        b"CONNECT a:80 HTTP/1.1\r\n" + H + b"\r\n",
-    ],
-)
-def test_an_upgrade_is_answered_as_a_plain_request(run: Run, raw: bytes) -> None:
+UPGRADE = b"upgrade: h2c\r\nconnection: upgrade, http2-settings\r\n"
+UPGRADES = {
+    "h2c": (b"GET / HTTP/1.1\r\n" + H + UPGRADE + b"\r\n", ""),
+    "h2c with a body": (POST + UPGRADE + b"content-length: 2\r\n\r\nab", "ab"),
+    "h2c in chunks": (POST + UPGRADE + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n", "ab"),
+    "connect": (b"CONNECT a:80 HTTP/1.1\r\n" + H + b"\r\n", ""),
+}
+
+
+@pytest.mark.parametrize("name", UPGRADES)
+def test_an_upgrade_is_answered_as_a_plain_request(run: Run, name: str) -> None:
+    raw, body = UPGRADES[name]
+
     async def test() -> None:
         async with serving() as (_, port):
             before = b"GET /before HTTP/1.1\r\n" + H + b"\r\n"
             for tail in (b"", b"GET /after HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
                 first, second = await ask(port, before + raw + tail)
                 assert (first.status, second.status) == (200, 200)
+                assert json.loads(second.body)["body"] == body
                 assert ("connection", "close") not in first.headers
                 assert ("connection", "close") in second.headers
+            for cut in range(1, len(raw)):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(raw[:cut])
+                await turn()
+                writer.write(raw[cut:])
+                assert json.loads((await read_answer(reader)).body)["body"] == body
+                assert await reader.read() == b""
+                await hang_up(writer)
 
     run(test())
 
