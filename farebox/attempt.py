@@ -43,6 +43,12 @@ class Reply(Protocol):
     async def send(self, data: bytes) -> None:
         """Send bytes of the stream; raises ClientGone."""
 
+    def offer(self, data: bytes) -> bool:
+        """Send bytes of the stream without waiting; return whether the client can take more at once."""
+
+    async def drained(self) -> None:
+        """Return when the client can take more; raises ClientGone."""
+
     def when_gone(self, callback: Callable[[], None] | None) -> None:
         """Call back once when the client closes the connection."""
 

@@ -88,16 +88,23 @@ async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
 
 async def _pass_on(stream: "_Stream", pending: bytes, reply: Reply) -> Outcome:
     """Send everything to the client; return how the stream ended."""
+
+    def sink(chunk: bytes) -> bool:
+        try:
+            return reply.offer(stream.take(chunk)) and stream.failure is None
+        except Exception as error:  # noqa: BLE001 - raised below, in the task of the call
+            stream.failure = error
+            return False
+
     try:
-        while True:
-            if pending:
-                await reply.send(pending)
+        reply.offer(pending)
+        ended = False
+        while not ended:
+            await reply.drained()
+            if stream.failure is None:
+                ended = await stream.answer.pour(sink)
             if stream.failure is not None:
                 raise stream.failure
-            chunk = await stream.answer.next_chunk()
-            if chunk is None:
-                break
-            pending = stream.take(chunk)
         tail = stream.finish()
         complete = stream.is_complete
     except (BrokeOff, EventTooLarge, UpstreamFailed) as error:
@@ -120,7 +127,7 @@ class _Stream:
         self.answer: Answer = answer
         self.answered = attempt.answered
         self.error_passed_on: bool = False
-        self.failure: EventTooLarge | UpstreamFailed | None = None
+        self.failure: Exception | None = None
         self.priced: Priced | None = None
         read_event = attempt.outgoing.reading.event
         assert read_event is not None, "an operation that streams can be read as events"

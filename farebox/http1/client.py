@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from farebox.http1.limits import PoolLimits, TimeLimits
-from farebox.http1.outbound import BrokeOff, ProviderConnection
+from farebox.http1.outbound import BrokeOff, ProviderConnection, Sink
 
 __all__ = ["Answer", "AnswerTooLarge", "BrokeOff", "NeverSent", "Origin", "PoolLimits", "TimeLimits", "Upstream"]
 
@@ -117,6 +117,29 @@ class Answer:
             if connection.complete:
                 return None
             await connection.wait()
+
+    async def pour(self, sink: Sink) -> bool:
+        """Hand the body to a sink as it arrives, with no turn of the event loop between a read and its sink.
+
+        Args:
+            sink: takes bytes; returns whether it wants more at once. It must not raise.
+
+        Returns:
+            True at the end of the body, False where the sink wanted no more; pouring may go on.
+
+        Raises:
+            BrokeOff: where the connection fails before the end.
+        """
+        connection = self._connection
+        while True:
+            data = connection.take()
+            if data and not sink(data):
+                return False
+            if connection.complete:
+                return True
+            await connection.pour(sink)
+            if not connection.complete:
+                return False
 
 
 class Upstream:

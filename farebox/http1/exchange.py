@@ -166,14 +166,27 @@ class Exchange:
         Raises:
             ClientGone: where the client has gone.
         """
-        connection = self._connection
+        self.offer(data)
+        await self.drained()
+
+    def offer(self, data: bytes) -> bool:
+        """Send bytes of the stream without waiting; return whether the client can take more at once."""
+        if self.gone:
+            return False
+        if data:  # an empty chunk would be the last
+            self._connection.write(data if self.is_1_0 else b"%x\r\n%s\r\n" % (len(data), data))
+        return self._connection.paused is None
+
+    async def drained(self) -> None:
+        """Return when the client can take more.
+
+        Raises:
+            ClientGone: where the client has gone.
+        """
         if self.gone:
             raise ClientGone
-        if not data:
-            return  # an empty chunk would be the last
-        connection.write(data if self.is_1_0 else b"%x\r\n%s\r\n" % (len(data), data))
-        if connection.paused is not None:
-            await connection.drained()
+        if self._connection.paused is not None:
+            await self._connection.drained()
 
     def finish(self) -> None:
         """End the answer; called when the handler has returned."""

@@ -1,10 +1,14 @@
 """One connection to a provider and the answer that is being read from it, parsed by llhttp."""
 
 import asyncio
+from collections.abc import Callable
 
 import httptools
 
 from farebox.http1.limits import PoolLimits
+
+Sink = Callable[[bytes], bool]
+"""Takes bytes of a body; returns whether it wants more at once."""
 
 # What a piece of a body costs beside its bytes: a stream of tiny pieces must not take many times its size.
 _PIECE_BYTES = 64
@@ -50,6 +54,7 @@ class ProviderConnection(asyncio.Protocol):
         self.active: float = 0.0
         self.released: float = 0.0
         self._in_use: bool = False
+        self._sink: Sink | None = None
 
     def send(self, data: bytes) -> None:
         """Send a whole request and get ready for its answer."""
@@ -74,6 +79,15 @@ class ProviderConnection(asyncio.Protocol):
         failure: BrokeOff | None = self.failure
         if failure is not None and not self._chunks:
             raise failure
+
+    async def pour(self, sink: Sink) -> None:
+        """Hand the body to a sink as it arrives, until the body ends or the sink wants no more; see `Answer.pour`."""
+        self._sink = sink
+        try:
+            while self._sink is not None and not self.complete:
+                await self.wait()
+        finally:
+            self._sink = None
 
     def take(self) -> bytes:
         """Return the bytes of the body that have arrived."""
@@ -130,8 +144,10 @@ class ProviderConnection(asyncio.Protocol):
         else:
             if self._unparsed > self._limits.head_bytes:
                 self.fail(BrokeOff("the answer's headers are too large"))
-            else:
+            elif self._sink is None:
                 self._wake()
+            else:
+                self._feed_sink(self._sink)
 
     def eof_received(self) -> None:
         """Close the connection; nothing may be sent on it from here on, even before it is lost."""
@@ -184,6 +200,13 @@ class ProviderConnection(asyncio.Protocol):
             return
         self.complete = True
         self.keep = self._parser.should_keep_alive()
+
+    def _feed_sink(self, sink: Sink) -> None:
+        """Hand on what has arrived; the reader is woken only where it has something to do."""
+        if self._chunks and not sink(self.take()):
+            self._sink = None
+        if self._sink is None or self.complete:
+            self._wake()
 
     def _ends_with_connection(self) -> bool:
         """Return whether neither a length nor chunks say where the body ends."""
