@@ -89,10 +89,6 @@ class Supervisor:
                     child.process.kill()
                     child.process.wait()
 
-    def worker_pids(self) -> list[int]:
-        """Return the process ids of the workers."""
-        return [worker.process.pid for worker in self._workers]
-
     def _child(self, name: str, module: str) -> Child:
         spec = msgspec.json.encode(self._spec).decode()
         return Child(name, [sys.executable, "-m", module, spec])

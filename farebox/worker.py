@@ -124,7 +124,10 @@ def _upstream(provider: Provider) -> Upstream:
 async def _sync_journal(journal: JournalWriter) -> None:
     while True:
         await asyncio.sleep(_SYNC_S)
-        await asyncio.to_thread(sync, journal.take_unsynced())
+        try:
+            await asyncio.to_thread(sync, journal.take_unsynced())
+        except OSError as error:  # what is written stays in the kernel; the next second tries what follows
+            print(f"farebox: the journal cannot be synced to the disk: {error}", file=sys.stderr, flush=True)
 
 
 def _announce(settings: Settings) -> None:
