@@ -13,6 +13,7 @@ from farebox.call import Answered
 from farebox.charge import Charge, Line, Unpriced
 from farebox.errors import UsageViolation
 from farebox.journal.record import Done, Flag, Outcome, Sent
+from farebox.normalise.anthropic_messages import read_evidence
 from farebox.normalise.table import normaliser
 from farebox.prices.book import PriceBook
 from farebox.prices.choose import Rating
@@ -171,9 +172,7 @@ def tokens_of(size_bytes: int) -> int:
 
 
 def _rate(book: PriceBook, sent: Sent, answered: Answered, usage: Usage) -> Priced:
-    raw = answered.usage or {}
-    speed = raw.get("speed")
-    region = raw.get("inference_geo")
+    evidence = read_evidence(answered.usage or {})
     rating = Rating(
         provider=sent.rate_provider,
         answered=answered.model,
@@ -181,8 +180,8 @@ def _rate(book: PriceBook, sent: Sent, answered: Answered, usage: Usage) -> Pric
         usage=usage,
         at_ns=sent.at_ns,
         service_tier=answered.service_tier or None,
-        speed=speed if isinstance(speed, str) else None,
-        region=region if isinstance(region, str) else None,
+        speed=evidence.speed,
+        region=evidence.region,
     )
     return _priced(charge(book, rating), usage.meters)
 
