@@ -4,14 +4,18 @@ import msgspec
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
-    """One line of a charge: quantity times unit price is the amount, exactly.
+    """One line of a charge: quantity times unit price is the amount.
+
+    It is so exactly wherever that is a whole number of femtodollars; else the amount is rounded once, half to
+    even, to 1e-12 USD (see `prices.arithmetic`).
 
     Attributes:
         meter: a name in `usage.METERS`.
-        quantity: in the meter's unit.
-        unit_price_femto: femtodollars for one unit.
+        quantity: of the meter's smallest part. A step of a contract has the quantity it changes the price of.
+        unit_price_femto: femtodollars for ``per`` of the meter's smallest part; negative for a discount.
         amount_femto: femtodollars.
         rate: id of the rate in the price book, for explaining and for re-rating.
+        per: for how many of the meter's smallest part the unit price is given.
     """
 
     meter: str
@@ -19,6 +23,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     unit_price_femto: int
     amount_femto: int
     rate: str
+    per: int = 1
 
 
 class Charge(msgspec.Struct, frozen=True):

@@ -1,50 +1,33 @@
-"""Reads rate cards: TOML bytes in, rows out. Every error names the file, the model and the row.
+"""Reads rate cards: TOML bytes in, a provider's prices out. Every error names the file, the model and the row.
 
-A shipped card holds one provider (``provider = "openai"``, ``[[models]]``); a file of the user holds
-``[[prices]]`` entries, each a model of any provider. Both give prices as strings, since a float would not say
-what was published.
+A card holds one provider. Its prices are texts, since a float would not say what was published. docs/prices.md
+describes the format.
 """
 
-import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import msgspec
+from zoneinfo import ZoneInfo
 
 from farebox.errors import ConfigError
-from farebox.money import femto_per_unit
-from farebox.prices.rates import (
-    ALWAYS_NS,
-    ANY_TIER,
-    NEVER_NS,
-    STANDARD,
-    Card,
-    Model,
-    Row,
-    Source,
-    Uplift,
-    units_per_price,
+from farebox.prices import fields
+from farebox.prices.arithmetic import percent_of
+from farebox.prices.rates import ALWAYS_NS, NEVER_NS, Card, Model, Pool, Source, Uplift, Windows
+from farebox.prices.rows import Where, check_meter, check_pattern, read_inherit, read_model, read_units
+
+FORMAT = 2
+REPORTED = ("check", "bill")
+UPLIFT_KEYS = frozenset(
+    {"id", "times", "models", "source", "regions", "tiers", "when", "schedule", "from", "until", "meters", "replaces"}
 )
-from farebox.usage import METERS
-
-FORMAT = 1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CARD_KEYS = {"format", "provider", "name", "note", "tiers", "no_region", "inherit", "sources", "uplifts", "models"}
-_MODEL_KEYS = {"id", "names", "patterns", "source", "inherit", "note", "prices"}
-_OWN_KEYS = {"provider", "model", "names", "patterns", "source", "retrieved", "inherit", "note", "free", "rows"}
-_ROW_KEYS = {"tier", "over", "at_least", "from", "until", "rest", "source", "note"}
-_UPLIFT_KEYS = {"regions", "times", "models", "source"}
-
-
-class _Where(msgspec.Struct, frozen=True):
-    """Where a row stands, for its id, its source and for errors."""
-
-    file: str
-    provider: str
-    model: str
-    sources: Mapping[str, Source]
-    source: Source
+SCHEDULE_KEYS = frozenset({"id", "zone", "weekdays", "spans", "off_days", "on_days", "source"})
+POOL_KEYS = frozenset({"id", "meter", "free", "period", "shared_by", "source"})
+_CARD_KEYS = frozenset(
+    {"format", "provider", "name", "note", "tiers", "no_region", "regions", "reported", "inherit", "facts"}
+    | {"sources", "schedules", "pools", "uplifts", "models"}
+)
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_PERIODS = ("day", "month")
+_MINUTES_PER_DAY = 1440
 
 
 def read_card(file: str, data: bytes) -> Card:
@@ -53,253 +36,200 @@ def read_card(file: str, data: bytes) -> Card:
     Raises:
         ConfigError: naming the file, the model and the row at fault.
     """
-    table = _read_toml(file, data)
-    _refuse_unknown(table, _CARD_KEYS, file)
+    table = fields.read_toml(file, data)
+    fields.refuse_unknown(table, _CARD_KEYS, file)
     if table.get("format") != FORMAT:
         raise ConfigError(f"{file}: format must be {FORMAT}, not {table.get('format')!r}")
-    provider = _text(table, "provider", file)
-    sources = {key: _read_source(entry, f"{file}: source {key}") for key, entry in table.get("sources", {}).items()}
-    inherit = _inherit(table, file)
+    provider = fields.text(table, "provider", file)
+    sources = {
+        key: fields.source(entry, f"{file}: source {key}") for key, entry in table.get("sources", {}).items()
+    }
+    where = Where(file, provider, "", sources, Source(""))
+    inherit = read_inherit(table, file)
     models = tuple(
-        _read_model(entry, _Where(file, provider, _text(entry, "id", file), sources, Source("")), inherit)
-        for entry in _tables(table, "models", file)
+        read_model(entry, Where(file, provider, fields.text(entry, "id", file), sources, Source("")), inherit)
+        for entry in fields.tables(table, "models", file)
     )
-    return Card(
+    reported = fields.text(table, "reported", file, REPORTED[0])
+    if reported not in REPORTED:
+        raise ConfigError(f"{file}: `reported` is one of {', '.join(REPORTED)}, not {reported!r}")
+    card = Card(
         provider=provider,
-        name=_text(table, "name", file) if "name" in table else provider,
+        name=fields.text(table, "name", file, provider),
         models=models,
-        tiers=_table(table, "tiers", file),
-        no_region=_texts(table, "no_region", file),
-        uplifts=tuple(_read_uplift(entry, file, sources) for entry in _tables(table, "uplifts", file)),
+        tiers=fields.words(table, "tiers", file),
+        no_region=fields.texts(table, "no_region", file),
+        regions=fields.texts(table, "regions", file),
+        uplifts=tuple(read_uplift(entry, where) for entry in fields.tables(table, "uplifts", file)),
+        facts=_read_facts(table, file),
+        schedules={found.id: found for found in (read_schedule(e, where) for e in fields.tables(table, "schedules", file))},
+        pools={found.id: found for found in (read_pool(e, where) for e in fields.tables(table, "pools", file))},
+        reported=reported,
     )
+    for model in models:
+        check_references(model, card, file)
+    check_uplifts(card.uplifts, card.schedules, file)
+    return card
 
 
-def read_own(file: str, data: bytes) -> list[tuple[str, Model]]:
-    """Return the models that a user's file prices, each with its provider's id.
+def check_references(model: Model, card: Card, file: str) -> None:
+    """Refuse a model's rows that name a schedule, a pool or a fact's value that the card does not have.
 
     Raises:
-        ConfigError: naming the file, the model and the row at fault.
+        ConfigError: naming the row.
     """
-    found: list[tuple[str, Model]] = []
-    for entry in _tables(_read_toml(file, data), "prices", file):
-        provider = _text(entry, "provider", f"{file}: [[prices]]")
-        free = entry.get("free", False)
-        if not isinstance(free, bool):
-            raise ConfigError(f"{file}: [[prices]] of provider {provider}: `free` is true or false")
-        model = entry.get("model", "*" if free else None)
-        if not isinstance(model, str) or not model:
-            raise ConfigError(f"{file}: [[prices]] of provider {provider}: `model` is missing")
-        label = f"{file}: [[prices]] {provider}/{model}"
-        _refuse_unknown(entry, _OWN_KEYS | _ROW_KEYS | set(METERS), label)
-        words = _text(entry, "source", label) if "source" in entry else file
-        source = Source(words, str(entry.get("retrieved", "")), "own file")
-        where = _Where(file, provider, model, {}, source)
-        found.append((provider, _read_own_model(entry, where, free=free)))
+    for row in model.rows:
+        label = f"{file}: row {row.id}"
+        if row.schedule and row.schedule not in card.schedules:
+            raise ConfigError(f"{label}: schedule {row.schedule!r} is not among [[schedules]]")
+        for meter, pool in row.pool.items():
+            if pool not in card.pools or card.pools[pool].meter != meter:
+                raise ConfigError(f"{label}: pool {pool!r} of {meter} is not among [[pools]]")
+        for fact, value in row.when.items():
+            if fact in card.facts and value not in card.facts[fact]:
+                raise ConfigError(f"{label}: {fact} = {value!r} is not among [facts]: {', '.join(card.facts[fact])}")
+
+
+def check_uplifts(uplifts: tuple[Uplift, ...], schedules: Mapping[str, Windows], file: str) -> None:
+    """Refuse uplifts with the same id, or that name what is not there.
+
+    Raises:
+        ConfigError: naming the uplift.
+    """
+    ids = [uplift.id for uplift in uplifts]
+    for uplift in uplifts:
+        label = f"{file}: [[uplifts]] {uplift.id}"
+        if ids.count(uplift.id) > 1:
+            raise ConfigError(f"{label}: another one has the same id")
+        if uplift.schedule and uplift.schedule not in schedules:
+            raise ConfigError(f"{label}: schedule {uplift.schedule!r} is not among [[schedules]]")
+        for other in uplift.replaces:
+            if other not in ids:
+                raise ConfigError(f"{label}: replaces {other!r}, which is not among [[uplifts]]")
+
+
+def read_uplift(entry: dict[str, Any], where: Where) -> Uplift:
+    """Return a multiplier.
+
+    Raises:
+        ConfigError: naming the file and the key at fault.
+    """
+    label = f"{where.file}: [[uplifts]]"
+    fields.refuse_unknown(entry, UPLIFT_KEYS, label)
+    uplift_id = fields.text(entry, "id", label)
+    label = f"{label} {uplift_id}"
+    if "+" in uplift_id or "#" in uplift_id:
+        raise ConfigError(f"{label}: an id has neither + nor #")
+    times = fields.text(entry, "times", label)
+    try:
+        positive = percent_of(times) > 0
+    except ValueError as error:
+        raise ConfigError(f"{label}: times: {error}") from None
+    if not positive:
+        raise ConfigError(f"{label}: times must be more than 0, not {times}")
+    models = fields.texts(entry, "models", label)
+    if not models:
+        raise ConfigError(f'{label}: `models` is missing; ["*"] is all of them')
+    return Uplift(
+        id=uplift_id,
+        times=times,
+        models=tuple(check_pattern(model, label) for model in models),
+        source=_source_of(entry, where, label),
+        regions=fields.texts(entry, "regions", label),
+        tiers=fields.texts(entry, "tiers", label),
+        when=fields.words(entry, "when", label),
+        schedule=fields.text(entry, "schedule", label, ""),
+        from_ns=fields.instant(entry, "from", label, ALWAYS_NS),
+        until_ns=fields.instant(entry, "until", label, NEVER_NS),
+        meters=tuple(check_meter(meter, label) for meter in fields.texts(entry, "meters", label)),
+        replaces=fields.texts(entry, "replaces", label),
+    )
+
+
+def read_schedule(entry: dict[str, Any], where: Where) -> Windows:
+    """Return a schedule.
+
+    Raises:
+        ConfigError: naming the file and the key at fault.
+    """
+    label = f"{where.file}: [[schedules]]"
+    fields.refuse_unknown(entry, SCHEDULE_KEYS, label)
+    schedule_id = fields.text(entry, "id", label)
+    label = f"{label} {schedule_id}"
+    zone = fields.text(entry, "zone", label)
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise ConfigError(f"{label}: zone {zone!r} is no IANA time zone such as America/New_York") from None
+    days = fields.texts(entry, "weekdays", label) if "weekdays" in entry else _WEEKDAYS
+    for day in days:
+        if day not in _WEEKDAYS:
+            raise ConfigError(f"{label}: weekday {day!r}; there are {', '.join(_WEEKDAYS)}")
+    spans = tuple(sorted(_read_span(span, label) for span in fields.texts(entry, "spans", label)))
+    if not spans:
+        raise ConfigError(f'{label}: `spans` is missing, such as ["09:00-17:00"]')
+    if any(before[1] > after[0] for before, after in zip(spans, spans[1:], strict=False)):
+        raise ConfigError(f"{label}: spans overlap")
+    return Windows(
+        id=schedule_id,
+        zone=zone,
+        weekdays=tuple(_WEEKDAYS.index(day) for day in days),
+        spans=spans,
+        off_days=fields.text(entry, "off_days", label, ""),
+        on_days=fields.text(entry, "on_days", label, ""),
+        source=_source_of(entry, where, label),
+    )
+
+
+def read_pool(entry: dict[str, Any], where: Where) -> Pool:
+    """Return a pool of free units.
+
+    Raises:
+        ConfigError: naming the file and the key at fault.
+    """
+    label = f"{where.file}: [[pools]]"
+    fields.refuse_unknown(entry, POOL_KEYS, label)
+    label = f"{label} {fields.text(entry, 'id', label)}"
+    meter = check_meter(fields.text(entry, "meter", label), label)
+    period = fields.text(entry, "period", label)
+    if period not in _PERIODS:
+        raise ConfigError(f"{label}: period is one of {', '.join(_PERIODS)}, not {period!r}")
+    free = read_units(fields.text(entry, "free", label), meter, f"{label}: free")
+    shared_by = fields.text(entry, "shared_by", label, "account")
+    return Pool(entry["id"], meter, free, period, shared_by, _source_of(entry, where, label))
+
+
+def _read_span(text: str, label: str) -> tuple[int, int]:
+    start, _, end = text.partition("-")
+    minutes = [_read_minute(part, label) for part in (start, end)]
+    if not 0 <= minutes[0] < minutes[1] <= _MINUTES_PER_DAY:
+        raise ConfigError(f"{label}: span {text!r} must run forward within a day, such as 22:00-24:00")
+    return minutes[0], minutes[1]
+
+
+def _read_minute(text: str, label: str) -> int:
+    hours, colon, minutes = text.strip().partition(":")
+    if not colon or not (hours.isdigit() and minutes.isdigit()) or int(minutes) > 59:  # noqa: PLR2004 - minutes
+        raise ConfigError(f"{label}: {text!r} is no time of the day such as 09:00")
+    return int(hours) * 60 + int(minutes)
+
+
+def _read_facts(table: Mapping[str, Any], file: str) -> dict[str, tuple[str, ...]]:
+    facts = table.get("facts", {})
+    if not isinstance(facts, dict):
+        raise ConfigError(f'{file}: `facts` must be a table such as deployment = ["global"]')
+    found = {fact: fields.texts(facts, fact, f"{file}: [facts]") for fact in facts}
+    for fact, values in found.items():
+        if not values:
+            raise ConfigError(f"{file}: [facts]: {fact} has no values")
     return found
 
 
-def _read_source(entry: Any, label: str) -> Source:
-    if not isinstance(entry, dict):
-        raise ConfigError(f"{label}: it must be a table with `url`, `retrieved` and `via`")
-    optional = (str(entry.get(key, "")) for key in ("retrieved", "via"))
-    return Source(_text(entry, "url", label), *optional)
-
-
-def _read_own_model(entry: dict[str, Any], where: _Where, *, free: bool) -> Model:
-    label = _label(where)
-    inline = {key: entry[key] for key in entry if key in METERS or key in _ROW_KEYS - {"source", "note"}}
-    rows = _tables(entry, "rows", label)
-    if sum((bool(inline), bool(rows), bool(free))) != 1:
-        raise ConfigError(f"{label}: give prices by meter, or `rows`, or `free = true`: exactly one of them")
-    if free:
-        inline = {"tier": ANY_TIER, **dict.fromkeys(METERS, "0")}
-    wild = "#" in where.model or "*" in where.model
-    return Model(
-        id=where.model,
-        names=_texts(entry, "names", label) or (() if wild else (where.model,)),
-        patterns=_patterns(entry, label) or (_check_pattern(where.model, label) if wild else ()),
-        rows=_read_rows(rows or [inline], where),
-        inherit={"reasoning": "output", **_inherit(entry, label)},
-        own=True,
-        note=_text(entry, "note", label) if "note" in entry else "",
-    )
-
-
-def _read_model(entry: dict[str, Any], where: _Where, inherit: dict[str, str]) -> Model:
-    label = _label(where)
-    _refuse_unknown(entry, _MODEL_KEYS, label)
-    where = msgspec.structs.replace(where, source=_source(entry, where))
-    names = _texts(entry, "names", label)
-    patterns = _patterns(entry, label)
-    if not names and not patterns:
-        raise ConfigError(f"{label}: it has neither `names` nor `patterns`, so nothing can match it")
-    return Model(
-        id=where.model,
-        names=names,
-        patterns=patterns,
-        rows=_read_rows(_tables(entry, "prices", label), where),
-        inherit={**inherit, **_inherit(entry, label)},
-        note=_text(entry, "note", label) if "note" in entry else "",
-    )
-
-
-def _read_rows(entries: list[dict[str, Any]], where: _Where) -> tuple[Row, ...]:
-    if not entries:
-        raise ConfigError(f"{_label(where)}: it has no prices")
-    rows = tuple(_read_row(entry, where) for entry in entries)
-    for index, row in enumerate(rows):
-        for other in rows[:index]:
-            if (
-                (row.tier, row.above) == (other.tier, other.above)
-                and row.from_ns < other.until_ns
-                and other.from_ns < row.until_ns
-            ):
-                raise ConfigError(f"{_label(where)}: rows {other.id} and {row.id} hold at the same time")
-    return rows
-
-
-def _read_row(entry: dict[str, Any], where: _Where) -> Row:
-    label = _label(where)
-    _refuse_unknown(entry, _ROW_KEYS | set(METERS), label)
-    tier = _text(entry, "tier", label) if "tier" in entry else STANDARD
-    above, size = _read_size(entry, label)
-    from_ns = _instant(entry, "from", label, ALWAYS_NS)
-    until_ns = _instant(entry, "until", label, NEVER_NS)
-    since = f"/{_short_instant(entry['from'])}" if "from" in entry else ""
-    row_id = f"{where.provider}/{where.model}/{tier}{size}{since}"
-    if from_ns >= until_ns:
-        raise ConfigError(f"{label}: row {row_id}: `from` must be before `until`")
-    prices = {meter: entry[meter] for meter in METERS if meter in entry}
-    rest = _text(entry, "rest", label) if "rest" in entry else ""
-    if not prices and not rest:
-        raise ConfigError(f"{label}: row {row_id} has no price")
-    for meter, price in prices.items():
-        _check_price(price, meter, f"{label}: row {row_id}")
-    note = _text(entry, "note", label) if "note" in entry else ""
-    return Row(row_id, tier, above, from_ns, until_ns, prices, rest, _source(entry, where), note)
-
-
-def _read_size(entry: dict[str, Any], label: str) -> tuple[int, str]:
-    """Return the input size above which a row holds, and its part of the row's id."""
-    over, at_least = entry.get("over"), entry.get("at_least")
-    if over is None and at_least is None:
-        return -1, ""
-    if over is not None and at_least is not None:
-        raise ConfigError(f"{label}: a row has either `over` or `at_least`")
-    tokens = at_least if over is None else over
-    if type(tokens) is not int or tokens < 1:
-        raise ConfigError(f"{label}: `over` and `at_least` are numbers of tokens, not {tokens!r}")
-    return (tokens, f"/over-{tokens}") if at_least is None else (tokens - 1, f"/at-least-{tokens}")
-
-
-def _check_price(price: Any, meter: str, label: str) -> None:
-    if not isinstance(price, str):
-        raise ConfigError(f'{label}: {meter} must be a string such as "2.50", not {price!r}')
-    try:
-        femto = femto_per_unit(price, per=units_per_price(meter))
-    except ValueError as error:
-        raise ConfigError(f"{label}: {meter}: {error}") from None
-    if femto < 0:
-        raise ConfigError(f"{label}: {meter}: a price is not negative: {price}")
-
-
-def _read_uplift(entry: dict[str, Any], file: str, sources: Mapping[str, Source]) -> Uplift:
-    _refuse_unknown(entry, _UPLIFT_KEYS, f"{file}: [[uplifts]]")
-    where = _Where(file, "", "[[uplifts]]", sources, Source(""))
-    return Uplift(
-        regions=_texts(entry, "regions", file),
-        times=_text(entry, "times", f"{file}: [[uplifts]]"),
-        models=_texts(entry, "models", file),
-        source=_source(entry, where),
-    )
-
-
-def _read_toml(file: str, data: bytes) -> dict[str, Any]:
-    try:
-        return tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{file}: it is not a TOML file: {error}") from None
-
-
-def _refuse_unknown(entry: Mapping[str, Any], known: set[str], label: str) -> None:
-    unknown = sorted(set(entry) - known)
-    if unknown:
-        raise ConfigError(f"{label}: unknown key `{unknown[0]}`; there are {', '.join(sorted(known))}")
-
-
-def _label(where: _Where) -> str:
-    return f"{where.file}: {where.provider}/{where.model}" if where.provider else where.file
-
-
-def _text(entry: Mapping[str, Any], key: str, label: str) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str) or not value:
-        raise ConfigError(f"{label}: `{key}` must be a text, not {value!r}")
-    return value
-
-
-def _texts(entry: Mapping[str, Any], key: str, label: str) -> tuple[str, ...]:
-    values = entry.get(key, [])
-    if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
-        raise ConfigError(f"{label}: `{key}` must be a list of texts")
-    return tuple(values)
-
-
-def _tables(entry: Mapping[str, Any], key: str, label: str) -> list[dict[str, Any]]:
-    values = entry.get(key, [])
-    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-        raise ConfigError(f"{label}: `{key}` must be a list of tables")
-    return values
-
-
-def _table(entry: Mapping[str, Any], key: str, label: str) -> dict[str, str]:
-    pairs = entry.get(key, {})
-    if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
-        raise ConfigError(f"{label}: `{key}` must be a table of texts")
-    return dict(pairs)
-
-
-def _patterns(entry: Mapping[str, Any], label: str) -> tuple[str, ...]:
-    for pattern in (patterns := _texts(entry, "patterns", label)):
-        _check_pattern(pattern, label)
-    return patterns
-
-
-def _check_pattern(pattern: str, label: str) -> tuple[str]:
-    if "*" in pattern[:-1]:
-        raise ConfigError(f"{label}: pattern {pattern!r}: `*` may only be its last letter")
-    return (pattern,)
-
-
-def _source(entry: Mapping[str, Any], where: _Where) -> Source:
-    """Return the source of a row: one of the card's by its key, or a user's own words."""
-    if "source" not in entry:
-        return where.source
-    key = _text(entry, "source", _label(where))
-    if not where.sources and where.source.via:
-        return msgspec.structs.replace(where.source, url=key)
-    if key not in where.sources:
-        raise ConfigError(f"{_label(where)}: source {key!r} is not among [sources]: {', '.join(where.sources)}")
-    return where.sources[key]
-
-
-def _inherit(entry: Mapping[str, Any], label: str) -> dict[str, str]:
-    pairs = _table(entry, "inherit", label)
-    for meter in (*pairs, *pairs.values()):
-        if meter not in METERS:
-            raise ConfigError(f"{label}: inherit: unknown meter {meter!r}; there are {', '.join(METERS)}")
-    return pairs
-
-
-def _instant(entry: Mapping[str, Any], key: str, label: str, absent: int) -> int:
-    value = entry.get(key)
-    if value is None:
-        return absent
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise ConfigError(f"{label}: `{key}` must be an instant with its zone, such as 2026-07-30T00:00:00Z")
-    return (value - _EPOCH) // timedelta(microseconds=1) * 1000
-
-
-def _short_instant(value: datetime) -> str:
-    value = value.astimezone(UTC)
-    return value.strftime("%Y-%m-%d" if value.hour == value.minute == value.second == 0 else "%Y-%m-%dT%H:%M:%SZ")
+def _source_of(entry: Mapping[str, Any], where: Where, label: str) -> Source:
+    """Return the source of an entry of a card; a user's entry says it in words."""
+    key = fields.text(entry, "source", label, "")
+    if key in where.sources:
+        return where.sources[key]
+    if where.sources or (not key and not where.source.url):
+        raise ConfigError(f"{label}: source {key!r} is not among [sources]: {', '.join(where.sources)}")
+    return Source(key, where.source.retrieved, where.source.via) if key else where.source
