@@ -1,0 +1,1 @@
+"""What depends on the order of a period's usage: pools, marginal prices, volume contracts, commitments."""
