@@ -8,18 +8,17 @@ import io
 import os
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from farebox.errors import ConfigError
-from farebox.prices.book import PriceBook
-from farebox.state.pricebook import BookFiles, compile_files, read_files
+from farebox.prices.book import PriceBook, restore_book
+from farebox.state.pricebook import load_book
 
 _FOLDER = "pricebooks"
 _SUFFIX = ".zip"
-_CARDS, _SHARED, _OWN = "cards", "shared", "own"
 _NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP file can say
 _READABLE = 0o644 << 16
 _HASH_DIGITS = 64
@@ -52,17 +51,21 @@ def use_book(data_dir: Path, own_files: Iterable[str | Path] = ()) -> PriceBook:
     Raises:
         ConfigError: where a price file cannot be read or has a fault.
     """
-    book_files = read_files(own_files)
-    book = compile_files(book_files)
+    book = load_book(own_files)
     try:
-        keep_book(data_dir, book_files, book.hash)
+        keep_book(data_dir, book.hash, book.files)
     except OSError as error:
         print(f"farebox: the price book {book.short} cannot be archived: {error}", file=sys.stderr, flush=True)
     return book
 
 
-def keep_book(data_dir: Path, book_files: BookFiles, book_hash: str) -> Path:
+def keep_book(data_dir: Path, book_hash: str, book_files: Mapping[str, bytes]) -> Path:
     """Put a book into the archive if it is not there yet, and return its file.
+
+    Args:
+        data_dir: the data directory.
+        book_hash: the book's hash.
+        book_files: the book's files, see `PriceBook.files`.
 
     Raises:
         OSError: where it cannot be written.
@@ -114,27 +117,17 @@ def find_book(data_dir: Path, prefix: str) -> Archived:
     raise ConfigError(f"book {prefix!r} is not in the archive {data_dir / _FOLDER}; {there}")
 
 
-def read_book_files(path: Path) -> BookFiles:
-    """Return the files of an archived book.
+def read_book_files(path: Path) -> dict[str, bytes]:
+    """Return the files of an archived book, see `PriceBook.files`.
 
     Raises:
-        ConfigError: where the file cannot be read.
+        ConfigError: where they cannot be read.
     """
     try:
         with zipfile.ZipFile(path) as packed:
-            members = {name: packed.read(name) for name in packed.namelist()}
+            return {name: packed.read(name) for name in packed.namelist()}
     except (OSError, zipfile.BadZipFile) as error:
         raise ConfigError(f"price book {path}: it cannot be read: {error}") from None
-    cards: dict[str, bytes] = {}
-    shared: dict[str, bytes] = {}
-    own: list[tuple[str, bytes]] = []
-    for name, data in members.items():
-        kind, _, rest = name.partition("/")
-        if kind == _OWN:
-            own.append((rest.partition("/")[2], data))
-        else:
-            (shared if kind == _SHARED else cards)[rest.removesuffix(".toml")] = data
-    return BookFiles(cards, tuple(own), shared)
 
 
 def open_book(data_dir: Path, prefix: str) -> PriceBook:
@@ -144,7 +137,7 @@ def open_book(data_dir: Path, prefix: str) -> PriceBook:
         ConfigError: where it is not there, or is not what its name says.
     """
     found = find_book(data_dir, prefix)
-    book = compile_files(read_book_files(found.path))
+    book = restore_book(read_book_files(found.path))
     if book.hash != found.hash:
         raise ConfigError(
             f"price book {found.path}: its files make the book {book.short}, so it was damaged or written by a "
@@ -153,22 +146,14 @@ def open_book(data_dir: Path, prefix: str) -> PriceBook:
     return book
 
 
-def _pack(book_files: BookFiles) -> bytes:
+def _pack(book_files: Mapping[str, bytes]) -> bytes:
     """Return a ZIP file: the same files give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
-        for name, data in _members(book_files):
+        for name, data in book_files.items():
             member = zipfile.ZipInfo(name, _NO_DATE)
             member.compress_type = zipfile.ZIP_DEFLATED
             member.create_system = 3  # Unix, wherever it is written
             member.external_attr = _READABLE
             packed.writestr(member, data)
     return buffer.getvalue()
-
-
-def _members(book_files: BookFiles) -> Iterator[tuple[str, bytes]]:
-    for kind, named in ((_CARDS, book_files.shipped), (_SHARED, book_files.shared)):
-        for name, data in sorted(named.items()):
-            yield f"{kind}/{name}.toml", data
-    for number, (name, data) in enumerate(book_files.own):
-        yield f"{_OWN}/{number:03d}/{Path(name).name}", data

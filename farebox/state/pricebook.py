@@ -5,26 +5,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import msgspec
-
 from farebox.errors import ConfigError
 from farebox.prices.book import PriceBook, compile_book
 
 _SUFFIX = ".toml"
-
-
-class BookFiles(msgspec.Struct, frozen=True):
-    """The exact files that a price book is made of.
-
-    Attributes:
-        shipped: the bytes of a card by its provider's id.
-        own: the user's files in their order, each a name for errors and its bytes.
-        shared: what cards share, such as calendars, by the name of the file without its suffix.
-    """
-
-    shipped: dict[str, bytes]
-    own: tuple[tuple[str, bytes], ...] = ()
-    shared: dict[str, bytes] = {}
 
 
 def load_book(own_files: Iterable[str | Path] = ()) -> PriceBook:
@@ -36,26 +20,8 @@ def load_book(own_files: Iterable[str | Path] = ()) -> PriceBook:
     Raises:
         ConfigError: where a file cannot be read or has a fault.
     """
-    return compile_files(read_files(own_files))
-
-
-def read_files(own_files: Iterable[str | Path] = ()) -> BookFiles:
-    """Return the files of the package and the user's.
-
-    Raises:
-        ConfigError: where a file cannot be read.
-    """
-    own = tuple((str(path), _read_own(Path(path))) for path in own_files)
-    return BookFiles(read_shipped(), own, read_shared())
-
-
-def compile_files(book_files: BookFiles) -> PriceBook:
-    """Return the book that files make.
-
-    Raises:
-        ConfigError: where one of the user's files has a fault.
-    """
-    return compile_book(book_files.shipped, book_files.own, book_files.shared)
+    own = [(str(path), _read_own(Path(path))) for path in own_files]
+    return compile_book(read_shipped(), own, read_shared())
 
 
 def read_shipped() -> dict[str, bytes]:
