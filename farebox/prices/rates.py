@@ -268,9 +268,12 @@ class Commitment(msgspec.Struct, frozen=True):
         units: of ``capacity``.
         unit_price_usd: of a unit of ``capacity`` per hour, decimal string, or "".
         unit_tokens_per_minute: input tokens that a unit of ``capacity`` serves per minute.
-        burn: by meter, how many input tokens one of it counts as, decimal string; meters left out count 1.
+        burn: by meter, how many input tokens one of it counts as, decimal string; meters of the answer that are
+            left out count as ``output`` does, those of the prompt 1.
         from_ns: first instant of validity.
         until_ns: the instant at which validity ends.
+        fee_percent: of ``credits``: the fee for buying them, decimal string, or "".
+        least_fee_usd: of ``credits``: the least that the fee is, decimal string, or "".
     """
 
     id: str
@@ -286,6 +289,8 @@ class Commitment(msgspec.Struct, frozen=True):
     burn: dict[str, str] = {}
     from_ns: int = ALWAYS_NS
     until_ns: int = NEVER_NS
+    fee_percent: str = ""
+    least_fee_usd: str = ""
 
 
 class Exchange(msgspec.Struct, frozen=True):
