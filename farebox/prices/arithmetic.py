@@ -107,7 +107,7 @@ def quantity_text(meter: str, quantity: int) -> str:
     return str(quantity) if known is None or known.scale == 1 else fraction_text(Fraction(quantity, known.scale))
 
 
-def unit_price_text(femto: int, per: int, meter: str, shown_per: int) -> str:
+def unit_price_text(femto: int, per: int, shown_per: int) -> str:
     """Return a unit price in USD for ``shown_per`` of the meter's smallest part as a decimal string."""
     if per == 1:
         return usd_text(femto * shown_per)

@@ -5,6 +5,7 @@ describes the format.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,9 +42,7 @@ def read_card(file: str, data: bytes) -> Card:
     if table.get("format") != FORMAT:
         raise ConfigError(f"{file}: format must be {FORMAT}, not {table.get('format')!r}")
     provider = fields.text(table, "provider", file)
-    sources = {
-        key: fields.source(entry, f"{file}: source {key}") for key, entry in table.get("sources", {}).items()
-    }
+    sources = {key: fields.source(entry, f"{file}: source {key}") for key, entry in table.get("sources", {}).items()}
     where = Where(file, provider, "", sources, Source(""))
     inherit = read_inherit(table, file)
     models = tuple(
@@ -62,7 +61,9 @@ def read_card(file: str, data: bytes) -> Card:
         regions=fields.texts(table, "regions", file),
         uplifts=tuple(read_uplift(entry, where) for entry in fields.tables(table, "uplifts", file)),
         facts=_read_facts(table, file),
-        schedules={found.id: found for found in (read_schedule(e, where) for e in fields.tables(table, "schedules", file))},
+        schedules={
+            found.id: found for found in (read_schedule(e, where) for e in fields.tables(table, "schedules", file))
+        },
         pools={found.id: found for found in (read_pool(e, where) for e in fields.tables(table, "pools", file))},
         reported=reported,
     )
@@ -168,7 +169,7 @@ def read_schedule(entry: dict[str, Any], where: Where) -> Windows:
     spans = tuple(sorted(_read_span(span, label) for span in fields.texts(entry, "spans", label)))
     if not spans:
         raise ConfigError(f'{label}: `spans` is missing, such as ["09:00-17:00"]')
-    if any(before[1] > after[0] for before, after in zip(spans, spans[1:], strict=False)):
+    if any(before[1] > after[0] for before, after in pairwise(spans)):
         raise ConfigError(f"{label}: spans overlap")
     return Windows(
         id=schedule_id,
@@ -209,7 +210,7 @@ def _read_span(text: str, label: str) -> tuple[int, int]:
 
 def _read_minute(text: str, label: str) -> int:
     hours, colon, minutes = text.strip().partition(":")
-    if not colon or not (hours.isdigit() and minutes.isdigit()) or int(minutes) > 59:  # noqa: PLR2004 - minutes
+    if not colon or not (hours.isdigit() and minutes.isdigit()) or int(minutes) > 59:
         raise ConfigError(f"{label}: {text!r} is no time of the day such as 09:00")
     return int(hours) * 60 + int(minutes)
 

@@ -53,10 +53,10 @@ def check_book(book: PriceBook) -> Checked:
         findings += _check_card(card)
         for model in card.models:
             findings += _check_model(book, card, model)
-    known = {provider for provider in book.providers()}
-    for agreed in (*book.contracts, *book.commitments):
-        if agreed.provider not in known:
-            findings.append(Finding(agreed.id, f"no card of {agreed.provider!r}", "name a provider that has prices"))
+    agreed = [(one.id, one.provider) for one in book.contracts] + [(one.id, one.provider) for one in book.commitments]
+    for name, provider in agreed:
+        if provider not in book.providers():
+            findings.append(Finding(name, f"there is no card of {provider!r}", "name a provider that has prices"))
     return Checked(len(book.providers()), models, rows, rates, tuple(findings))
 
 

@@ -113,7 +113,7 @@ def explain_line(book: PriceBook, line: Line, at_ns: int) -> Explained:
         shown, words = 1, "line"
     else:
         shown, words = meter.per * meter.scale, f"{meter.per:,} {meter.unit}s" if meter.per > 1 else meter.unit
-    amount = unit_price_text(line.amount_femto, 1, line.meter, 1)
+    amount = unit_price_text(line.amount_femto, 1, 1)
     reported = origin is not None and origin.kind == "reported"
     once = shown == 1 and words == "line"
     return Explained(
@@ -121,7 +121,7 @@ def explain_line(book: PriceBook, line: Line, at_ns: int) -> Explained:
         origin,
         quantity="1" if once else quantity_text(line.meter, line.quantity),
         unit=meter.unit,
-        unit_price_usd=amount if reported else unit_price_text(line.unit_price_femto, line.per, line.meter, shown),
+        unit_price_usd=amount if reported else unit_price_text(line.unit_price_femto, line.per, shown),
         per="1" if once else fraction_text(Fraction(shown, meter.scale)),
         per_words=words,
         amount_usd=amount,
@@ -142,13 +142,13 @@ def find_origin(book: PriceBook, rate_id: str, at_ns: int) -> Origin | None:
         return None
     if kind == "contract":
         contract = next((one for one in book.contracts if one.id == name), None)
-        return contract and Origin("contract", meter, contract.source, contract=contract)
+        return Origin("contract", meter, contract.source, contract=contract) if contract else None
     if kind == "pool" and name == "given":
         return Origin("pool", meter, Source("given with the usage"))
     if kind == "pool":
         found = (card.pools[name] for card in _cards(book) if name in card.pools and card.pools[name].meter == meter)
         pool = next(found, None)
-        return pool and Origin("pool", meter, pool.source, pool=pool)
+        return Origin("pool", meter, pool.source, pool=pool) if pool else None
     if name == "reported":
         return Origin("reported", meter, Source("the provider's answer"))
     card = book.card(kind)

@@ -36,9 +36,9 @@ def refuse_unknown(entry: Mapping[str, Any], known: Iterable[str], label: str) -
 
 def text(entry: Mapping[str, Any], key: str, label: str, default: str | None = None) -> str:
     """Return a text that is not empty; the default where the key is absent and there is one."""
-    value = entry.get(key, default)
-    if value is default and default is not None:
+    if default is not None and key not in entry:
         return default
+    value = entry.get(key)
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{label}: `{key}` must be a text, not {value!r}")
     return value

@@ -198,8 +198,7 @@ def _read_contract(entry: dict[str, Any], file: str) -> Contract:
 
 def _read_volume(pairs: Any, label: str) -> tuple[tuple[str, str], ...]:
     if not isinstance(pairs, list) or not all(
-        isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)  # noqa: PLR2004 - a pair
-        for pair in pairs
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in pairs
     ):
         raise ConfigError(f'{label}: `volume` must be a list of pairs such as ["100000", "5"]')
     try:
@@ -281,4 +280,3 @@ def _own_source(entry: dict[str, Any], file: str, label: str) -> Source:
     """Return a source: a table of its own, words, or the file."""
     given = entry.get("source", file)
     return Source(given, via=_VIA) if isinstance(given, str) and given else fields.source(given, label)
-

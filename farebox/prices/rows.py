@@ -227,7 +227,7 @@ def _read_marginal(entry: Mapping[str, Any], label: str) -> dict[str, tuple[tupl
         raise ConfigError(f'{label}: `marginal` must be a table such as {{ egress = [["10 TB", "0.085"]] }}')
     for meter, pairs in table.items():
         check_meter(meter, f"{label}: marginal")
-        if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):  # noqa: PLR2004 - a pair
+        if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
             raise ConfigError(f'{label}: marginal: {meter} must be a list of pairs such as ["10 TB", "0.085"]')
         bands = tuple(
             (read_units(start, meter, f"{label}: marginal"), read_price(price, meter, f"{label}: marginal"))
@@ -281,7 +281,9 @@ def _refuse_clash(one: Row, other: Row, label: str) -> None:
     mine, its = conditions_of(one), conditions_of(other)
     if mine == its:
         if one.above == other.above:
-            raise ConfigError(f"{label}: rows {one.id} and {other.id} hold at the same time; give them `until` and `from`")
+            raise ConfigError(
+                f"{label}: rows {one.id} and {other.id} hold at the same time; give them `until` and `from`"
+            )
         return
     shared = sorted(set(one.prices) & set(other.prices))
     if not shared or _exclude(one, other):

@@ -128,16 +128,17 @@ class Tariff:
 
     def _marks(self) -> list[int]:
         marks = {ALWAYS_NS, NEVER_NS}
-        for dated in (*self._rows, *self._uplifts, *self._contracts):
-            marks |= {dated.from_ns, dated.until_ns}
+        dated: list[Row | Uplift | Contract] = [*self._rows, *self._uplifts, *self._contracts]
+        for one in dated:
+            marks |= {one.from_ns, one.until_ns}
         currencies = {row.currency for row in self._rows}
         marks |= {rate.from_ns for rate in self._terms.exchange if rate.currency in currencies}
         return sorted(marks)
 
     def _switches_in(self, from_ns: int) -> tuple[str, ...]:
         """Return the schedules that matter in the segment that starts then; nothing starts or ends within it."""
-        dated = [one for one in (*self._rows, *self._uplifts) if one.schedule and _valid(one, from_ns)]
-        return tuple(sorted({one.schedule for one in dated}))
+        dated: list[Row | Uplift] = [*self._rows, *self._uplifts]
+        return tuple(sorted({one.schedule for one in dated if one.schedule and _valid(one, from_ns)}))
 
     def _lay(self, index: int, state: tuple[bool, ...]) -> Bands:
         """Return the tables of one segment and one state of its schedules, largest inputs first."""
@@ -313,4 +314,3 @@ def _first(rows: list[Row], meter: str) -> Row | None:
     if len(firsts) > 1:
         raise ConfigError(f"rows {firsts[0].id} and {firsts[1].id} both price {meter} and hold at once")
     return firsts[0]
-

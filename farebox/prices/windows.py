@@ -55,11 +55,11 @@ class Timetable:
         for local in (day - timedelta(days=1), day, day + timedelta(days=1)):
             for opened, closed in self._spans_on(local):
                 if opened < end and closed > start:
-                    opened, closed = max(opened, start), min(closed, end)
-                    if spans and spans[-1][1] >= opened:
-                        spans[-1] = (spans[-1][0], max(closed, spans[-1][1]))
+                    first, last = max(opened, start), min(closed, end)
+                    if spans and spans[-1][1] >= first:
+                        spans[-1] = (spans[-1][0], max(last, spans[-1][1]))
                     else:
-                        spans.append((opened, closed))
+                        spans.append((first, last))
         return tuple(spans)
 
     def _spans_on(self, local: date) -> Iterator[Span]:
