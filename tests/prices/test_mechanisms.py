@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,8 +177,8 @@ def cost(model: str, meters: dict[str, int], book: PriceBook = BOOK, **more: obj
 
 def rating(model: str, meters: dict[str, int], **more: object) -> Rating:
     total = sum(quantity for meter, quantity in meters.items() if METERS[meter].family == "input")
-    given = {"at_ns": at("2026-11-20T12:00:00Z"), **more}
-    return Rating("p", model, model, Usage(meters, total), **given)
+    plain = Rating("p", model, model, Usage(meters, total), at("2026-11-20T12:00:00Z"))
+    return msgspec.structs.replace(plain, **more)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from farebox.cli.price import price
 from farebox.cli.prices import prices
+from farebox.prices.arithmetic import parse_price
 from farebox.prices.book import compile_book
-from farebox.prices.card import read_card
 from farebox.prices.check import check_book
 from farebox.state.pricebook import load_book, read_shipped
 from farebox.usage import METERS
@@ -17,13 +17,12 @@ from farebox.usage import METERS
 DOCS = (Path(__file__).parents[2] / "docs" / "prices.md").read_text()
 
 
-def section(title: str) -> str:
-    return DOCS.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+CARDS = (Path(__file__).parents[2] / "docs" / "rate-cards.md").read_text()
 
 
-def code(title: str) -> str:
-    lines = [line[4:] for line in section(title).splitlines() if line.startswith("    ")]
-    return "\n".join(lines)
+def code(title: str, docs: str = DOCS) -> str:
+    section = docs.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
 
 
 def test_the_users_prices_compile() -> None:
@@ -37,12 +36,25 @@ def test_the_users_prices_compile() -> None:
 
 
 def test_the_card_compiles() -> None:
-    card = read_card("docs.toml", code("The format of a card").encode())
-    assert [row.id for row in card.models[0].rows] == [
-        "anthropic/claude-haiku-5-5/standard",
-        "anthropic/claude-haiku-5-5/standard/over-100000",
-        "anthropic/claude-haiku-5-5/batch/2026-10-14",
+    book = compile_book({"acme": code("The format of a card", CARDS).encode()})
+    assert check_book(book).findings == ()
+    card = book.card("acme")
+    assert card is not None
+    assert [row.id for row in card.models[0].rows][2:] == [
+        "acme/acme-large/standard/peak",
+        "acme/acme-large/standard/peak/over-200000",
+        "acme/acme-large/flex",
+        "acme/acme-large/any",
+        "acme/acme-large/any/search_context_size=high",
     ]
+
+
+def test_the_users_own_file_compiles() -> None:
+    own = [("docs.toml", code("Your own file", CARDS).encode())]
+    book = compile_book(read_shipped(), own)
+    assert [contract.id for contract in book.contracts] == ["openai-2026", "openai-embeddings"]
+    assert book.find_model("acme", "acme-huge") is not None
+    assert check_book(book).findings == check_book(compile_book(read_shipped())).findings
 
 
 @pytest.mark.parametrize("line", code("Look").splitlines())
@@ -55,13 +67,7 @@ def test_the_commands_run(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert result.exit_code == 0, result.output
 
 
-def test_every_meter_is_listed() -> None:
-    assert all(f"`{meter}`" in section("The format of a card") for meter in METERS)
-
-
-def test_the_counts_are_those_of_the_book() -> None:
-    book = load_book()
-    for provider, name in (("openai", "OpenAI"), ("anthropic", "Anthropic")):
-        card = book.card(provider)
-        assert card is not None
-        assert f"| {name}, {len(card.models)} models |" in DOCS
+def test_every_meter_is_listed_with_its_unit() -> None:
+    for meter in METERS.values():
+        line = next((line for line in CARDS.splitlines() if line.startswith(f"| `{meter.name}` |")), "")
+        assert line == f"| `{meter.name}` | {parse_price('1', meter.name).unit} | {meter.meaning} |"

@@ -1,6 +1,7 @@
 """Schedules: weekdays, windows, holidays and daylight saving, each at its boundary."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -87,7 +88,7 @@ def test_transitions_are_the_instants_at_which_it_turns() -> None:
 def test_a_whole_night_turns_once(windows: Windows) -> None:
     marks = transitions(windows, CALENDARS, at("2026-02-20T00:00:00Z"), at("2026-03-20T00:00:00Z"))
     states = [is_on(windows, CALENDARS, mark) for mark in marks]
-    assert all(one != other for one, other in zip(states, states[1:], strict=False))
+    assert all(one != other for one, other in pairwise(states))
 
 
 @given(
@@ -101,7 +102,7 @@ def test_between_two_transitions_nothing_turns(windows: Windows, start: datetime
     table = Timetable(windows, CALENDARS)
     marks = [from_ns, *transitions(windows, CALENDARS, from_ns, until_ns), until_ns]
     assert marks == sorted(set(marks))
-    for opened, closed in zip(marks, marks[1:], strict=False):
+    for opened, closed in pairwise(marks):
         assert table.is_on(opened) == table.is_on(closed - 1) == table.is_on((opened + closed) // 2)
         if closed != until_ns:
             assert table.is_on(closed) != table.is_on(opened)
