@@ -16,8 +16,12 @@ from farebox.errors import UsageViolation
 from farebox.normalise.counts import need_count, read_count, read_details
 from farebox.usage import Usage
 
-# Meters of the tools that Anthropic runs and charges by the call; None: published as free of charge.
-_SERVER_TOOLS = {"web_search_requests": "web_search", "web_fetch_requests": None}
+# Meters of the tools that Anthropic runs; None: published as free of charge.
+_SERVER_TOOLS = {
+    "web_search_requests": "web_search",
+    "web_fetch_requests": None,
+    "code_execution_requests": "code_execution",
+}
 _TOP_LEVEL = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
 

@@ -1,6 +1,7 @@
 """Usage of OpenAI embeddings: ``prompt_tokens`` is the whole of it.
 
 Compatible servers add ``completion_tokens: 0`` and details of the prompt; a completion of an embedding is refused.
+Voyage AI and Jina say ``total_tokens`` only.
 """
 
 from collections.abc import Mapping
@@ -18,8 +19,10 @@ def normalise(raw: Mapping[str, Any]) -> Usage:
     Raises:
         UsageViolation: where a count is missing, is no count, or a sum rule does not hold.
     """
-    prompt = need_count(raw, "prompt_tokens")
     total = read_count(raw, "total_tokens")
+    prompt = read_count(raw, "prompt_tokens")
+    if prompt is None:
+        prompt = need_count(raw, "prompt_tokens" if total is None else "total_tokens")
     if total is not None and total != prompt:
         raise UsageViolation("total_tokens == prompt_tokens", f"{total} != {prompt}")
     completion = read_count(raw, "completion_tokens")

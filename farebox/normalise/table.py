@@ -3,15 +3,43 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from farebox.normalise import anthropic_messages, openai_chat, openai_embeddings
+from farebox.normalise import (
+    anthropic_messages,
+    bedrock_converse,
+    cohere,
+    dashscope,
+    google_gemini,
+    mistral,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+    openrouter,
+    perplexity,
+    xai,
+)
 from farebox.usage import Usage
 
 Normaliser = Callable[[Mapping[str, Any]], Usage]
 
 NORMALISERS: dict[str, Normaliser] = {
     "openai-chat": openai_chat.normalise,
+    "openai-responses": openai_responses.normalise,
     "openai-embeddings": openai_embeddings.normalise,
+    "openai-images": openai_responses.normalise_image,
+    "openai-realtime": openai_responses.normalise_realtime,
     "anthropic-messages": anthropic_messages.normalise,
+    "google-gemini": google_gemini.normalise,
+    "bedrock-converse": bedrock_converse.normalise,
+    "xai-chat": xai.normalise_chat,
+    "xai-responses": xai.normalise_responses,
+    "dashscope": dashscope.normalise,
+    "mistral": mistral.normalise,
+    "mistral-ocr": mistral.normalise_ocr,
+    "cohere": cohere.normalise,
+    "perplexity": perplexity.normalise,
+    "perplexity-responses": perplexity.normalise_responses,
+    "openrouter-chat": openrouter.normalise_chat,
+    "openrouter-responses": openrouter.normalise_responses,
 }
 
 

@@ -242,7 +242,7 @@ def test_an_embedding_has_only_input() -> None:
 def test_an_unknown_api_is_named() -> None:
     with pytest.raises(KeyError, match="openai-chat"):
         normaliser("smoke-signals")
-    assert set(NORMALISERS) == {"openai-chat", "openai-embeddings", "anthropic-messages"}
+    assert {"openai-chat", "openai-embeddings", "anthropic-messages"} <= set(NORMALISERS)
 
 
 counts = st.integers(0, 2000)
