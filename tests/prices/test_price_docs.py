@@ -11,7 +11,7 @@ from farebox.cli.prices import prices
 from farebox.prices.arithmetic import parse_price
 from farebox.prices.book import compile_book
 from farebox.prices.check import check_book
-from farebox.state.pricebook import load_book, read_shipped
+from farebox.state.pricebook import read_shipped
 from farebox.usage import METERS
 
 DOCS = (Path(__file__).parents[2] / "docs" / "prices.md").read_text()
