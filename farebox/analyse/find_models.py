@@ -198,11 +198,6 @@ def _affordable(found: Found, wanted: Wanted) -> bool:
     return not wanted.free or (found.blend is not None and not found.blend)
 
 
-def _key(value: Fraction | int | None, *, falling: bool = False) -> tuple[bool, Fraction | int]:
-    """Return a sort key: what is not known comes last."""
-    return (value is None, 0 if value is None else -value if falling else value)
-
-
 def sort_models(models: list[Found], by: str) -> list[Found]:
     """Return models in order.
 
@@ -211,16 +206,19 @@ def sort_models(models: list[Found], by: str) -> list[Found]:
         by: ``cost``, ``input``, ``output`` (the cheapest first), ``context``, ``released`` (the largest, the latest
             first) or ``name``. What is not known comes last.
     """
-    keys = {
-        "cost": lambda found: _key(found.blend),
-        "input": lambda found: _key(found.input),
-        "output": lambda found: _key(found.output),
-        "context": lambda found: _key(found.about.context_tokens, falling=True),
-        "released": lambda found: (
-            not found.about.released,
-            tuple(-ord(letter) for letter in found.about.released),
-        ),
-        "name": lambda found: (found.model,),
+    return sorted(models, key=lambda found: (_rank(found, by), found.model, found.provider))
+
+
+def _rank(found: Found, by: str) -> tuple[bool, Fraction | int]:
+    """Return where a model belongs by one property; by its name alone all are equal."""
+    day = found.about.released.replace("-", "")
+    values = {
+        "cost": found.blend,
+        "input": found.input,
+        "output": found.output,
+        "context": None if found.about.context_tokens is None else -found.about.context_tokens,
+        "released": -int(day) if day.isdigit() else None,
+        "name": 0,
     }
-    key = keys[by]
-    return sorted(models, key=lambda found: (key(found), found.provider, found.model))
+    value = values[by]
+    return (value is None, 0 if value is None else value)
