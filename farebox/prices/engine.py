@@ -127,7 +127,7 @@ def worst_case_of(book: PriceBook, bound: Bound) -> Charge | Unpriced:
 
     All input at the dearest input meter (a cache write, or audio, where the model has a price for it) and all
     output at the dearest output meter, over every input size that the bound reaches. Fees of server tools have
-    no bound and are left out, and so is what a contract takes off.
+    no bound and are left out, and so is what a contract takes off; what it puts on is in.
     """
     usage = Usage({"input": bound.input_tokens, "output": bound.output_tokens}, bound.input_tokens)
     rating = Rating(
@@ -151,9 +151,10 @@ def worst_case_of(book: PriceBook, bound: Bound) -> Charge | Unpriced:
         priced = [(rate, meter) for table in reached for meter, rate in table.items() if METERS[meter].family == family]
         if not priced:
             return Unpriced(_no_rate(choice, f"for any {family} meter"), book.hash)
-        rate, meter = max(priced, key=lambda pair: Fraction(pair[0].femto, pair[0].per))
-        amount = amount_of(quantity, rate.femto, rate.per)
-        lines.append(Line(meter, quantity, rate.femto, amount, rate.id, rate.per))
+        rate, meter = max(priced, key=lambda pair: _dearest(pair[0]))
+        price = _dearest(rate)
+        amount = amount_of(quantity, price.numerator, price.denominator)
+        lines.append(Line(meter, quantity, price.numerator, amount, rate.id, price.denominator))
     total = sum(line.amount_femto for line in lines)
     if total > MAX_FEMTO:
         return Unpriced("the amount is larger than one attempt can have", book.hash)
@@ -265,8 +266,14 @@ def _find_blurred(usage: Usage, table: Table) -> str:
     return ""
 
 
-def _price(rate: Rate | None) -> tuple[int, int] | None:
-    return None if rate is None else (rate.femto, rate.per)
+def _price(rate: Rate | None) -> tuple[Fraction, ...] | None:
+    return None if rate is None else tuple(Fraction(one.femto, one.per) for one in (rate, *rate.steps))
+
+
+def _dearest(rate: Rate) -> Fraction:
+    """Return the price at list or under contract, whichever is more."""
+    listed = Fraction(rate.femto, rate.per)
+    return max(listed, listed + sum(Fraction(step.femto, step.per) for step in rate.steps))
 
 
 def _sizes(usage: Usage) -> str:

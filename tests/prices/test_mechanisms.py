@@ -507,6 +507,16 @@ def test_the_worst_case_knows_schedules_and_regions() -> None:
     assert usd_text(result.total_femto) == "0.00044"
 
 
+def test_the_worst_case_takes_a_contract_that_costs_more_and_not_one_that_costs_less() -> None:
+    def worst(own: str) -> str:
+        result = worst_case_of(book_of(own), Bound("p", "loaded", 1_000_000, 0, 0))
+        assert isinstance(result, Charge)
+        return usd_text(result.total_femto)
+
+    contract = '[[contracts]]\nid = "c"\nprovider = "p"\nprices = { input = "PRICE" }'
+    assert [worst(contract.replace("PRICE", price)) for price in ("0.5", "1.5")] == ["1", "1.5"]
+
+
 def test_a_book_is_restored_from_its_files_under_its_hash() -> None:
     book = book_of(CONTRACT)
     again = restore_book(book.files)
