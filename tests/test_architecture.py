@@ -19,7 +19,7 @@ RANKS = {
     **dict.fromkeys(("route", "meter", "quote"), 5),
     **dict.fromkeys(("dispatch", "discover", "state"), 6),
     **dict.fromkeys(("attempt", "books"), 7),
-    **dict.fromkeys(("relay", "analyse"), 8),
+    **dict.fromkeys(("relay", "analyse", "reprice"), 8),
     **dict.fromkeys(("line", "present"), 9),
     **dict.fromkeys(("listen", "simulate", "replay"), 10),
     **dict.fromkeys(("worker", "office"), 11),
@@ -55,7 +55,7 @@ IMPURE_IMPORTS = frozenset(
     {"asyncio", "socket", "ssl", "sqlite3", "duckdb", "httptools", "os", "pathlib", "time", "subprocess", "threading"}
 )
 LINE = ("worker", "listen", "line", "relay", "attempt", "dispatch", "http1")
-OFFICE = ("office", "books", "analyse", "present")
+OFFICE = ("office", "books", "analyse", "reprice", "present")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 FORBIDDEN_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "core", "types", "base", "misc"})

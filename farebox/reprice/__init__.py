@@ -1,0 +1,1 @@
+"""Prices recorded traffic again, millions of requests at a time, with SQL."""
