@@ -49,7 +49,7 @@ def read_rating(provider: str, model: str, usage: Mapping[str, Any], context: Ma
         known.processing, tier = "batch", None
     if tier is None and known.processing is None:
         tier = known.asked_tier
-    period = read_allowances(context, vector.usage.meters, vector.span_s)
+    period = read_allowances(raw, context, vector.usage.meters, vector.span_s)
     return Rating(
         provider,
         known.answered,

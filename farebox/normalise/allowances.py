@@ -40,6 +40,7 @@ _BESIDE = frozenset(
     )
 )
 _TO_DATE = ({"month", "to", "date"}, {"so", "far"}, {"this", "month"}, {"day", "to", "date"})
+_ITSELF = frozenset(("used", "consumed"))
 _DAY_S = 86_400
 
 
@@ -59,11 +60,14 @@ class Allowances(msgspec.Struct, frozen=True):
     given: bool
 
 
-def read_allowances(context: Mapping[str, Any], meters: Mapping[str, int], span_s: Fraction | None) -> Allowances:
-    """Return what a context says about the period that a usage is in.
+def read_allowances(
+    raw: Mapping[str, Any], context: Mapping[str, Any], meters: Mapping[str, int], span_s: Fraction | None
+) -> Allowances:
+    """Return what a context, or the usage itself, says about the period that a usage is in.
 
     Args:
-        context: what is known beside the usage.
+        raw: the usage object.
+        context: what is known beside it.
         meters: of the usage.
         span_s: over how many seconds it is held, where it is.
 
@@ -73,7 +77,8 @@ def read_allowances(context: Mapping[str, Any], meters: Mapping[str, int], span_
     days = 1 if span_s is None else max(1, -(-span_s // _DAY_S))
     used: dict[str, int] = {}
     free: dict[str, int] = {}
-    for key, value in context.items():
+    inside = [(key, value) for key, value in raw.items() if is_allowance(key, in_usage=True)]
+    for key, value in (*inside, *context.items()):
         said = _split(key)
         if said is None or not parse_number(value):
             continue
@@ -85,14 +90,23 @@ def read_allowances(context: Mapping[str, Any], meters: Mapping[str, int], span_
             factor *= span_s / _DAY_S  # so many gigabytes on every day
         amount = exact(value, key) * (1 if factor is None else factor)
         (used if kind == "used" else free)[meter] = parts_of(meter, amount, key)
-    if not (used or free) and context.get("period") == "month":
+    if not (used or free) and "month" in {context.get("period"), raw.get("period")}:
         used = {meter: 0 for meter in meters if METERS[meter].family not in {"input", "output"}}
     return Allowances(used, free, int(days), bool(used or free))
 
 
-def is_allowance(key: str) -> bool:
-    """Return whether a key of a context says what is free of charge or what was used before."""
-    return _split(key) is not None
+@lru_cache(maxsize=4096)
+def is_allowance(key: str, *, in_usage: bool = False) -> bool:
+    """Return whether a key says what is free of charge or what was used before.
+
+    Args:
+        key: of a context or of a usage object.
+        in_usage: whether it is of a usage object, where "used" is the usage itself.
+    """
+    if _split(key) is None:
+        return False
+    words = set(words_of(key))
+    return not in_usage or not words.isdisjoint(_FREE | (_USED - _ITSELF)) or any(to <= words for to in _TO_DATE)
 
 
 @lru_cache(maxsize=4096)

@@ -223,6 +223,9 @@ def _set_word(context: Context, key: str, value: Any) -> None:
 
 
 def _set_text(context: Context, key: str, value: Any) -> None:
+    if isinstance(value, str) and value.lower() in _BATCH:  # the batch API is a channel
+        context.processing = "batch"
+        return
     setattr(context, _meaning_of(key), value.strip() if isinstance(value, str) else _read_word(key, value))
 
 

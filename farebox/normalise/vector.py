@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from farebox.errors import UsageViolation
+from farebox.normalise.allowances import is_allowance
 from farebox.normalise.amounts import exact, parts_of
 from farebox.normalise.billed import KINDS, parse_number, read_billed
 from farebox.normalise.context import Context
@@ -38,7 +39,9 @@ _LIVE_MODELS = ("live", "realtime", "voice")
 # ... and of those whose seconds are of video and of speech.
 _KIND_OF_MODEL = {"sora": "video", "veo": "video", "video": "video", "tts": "speech", "speech": "speech"}
 _EXTRA_PIECES = frozenset(("code_session", "image_made", "annotated_page"))
-_TOOL_LISTS = ("server_side_tools_used", "tool_calls", "tools")
+_TOOL_LISTS = frozenset(("server_side_tools_used", "server_tool_use", "tool_calls", "tools", "tool_uses"))
+# How uses are called where the model is the tool itself, such as `web_search`.
+_USES = frozenset(("calls", "requests", "queries", "searches", "uses", "runs", "sessions", "count", "prompts"))
 _HOUR_S = 3600
 
 
@@ -71,7 +74,7 @@ def read_vector(
             return Vector(Usage({"request": 1}, 0))
         api = detect_api(provider, hint, raw)
         if not api:
-            return _read_billed(provider, model, raw, known)
+            return _read_billed(provider, model, raw, context, known)
     usage = normaliser(api)(raw)
     meters = usage.meters
     _add_extras(provider, raw, meters)
@@ -88,19 +91,20 @@ def read_vector(
     return Vector(usage, span_s)
 
 
-def _read_billed(provider: str, model: str, raw: Mapping[str, Any], known: Context) -> Vector:
+def _read_billed(
+    provider: str, model: str, raw: Mapping[str, Any], context: Mapping[str, Any], known: Context
+) -> Vector:
     """Read what is billed without being an attempt, or an attempt that is not billed in tokens."""
     kind = next((word for word in (known.kind, known.api, model) if _is_kind(word)), "")
     if not kind:
         kind = next((kind for word, kind in _KIND_OF_MODEL.items() if word in model), "transcription")
-    tools = {key: value for key, value in raw.items() if tool_of(key) in TOOLS and _counts(value)}
+    tools, rest = _split_tools(model, raw)
     meters = read_tools(tools, "usage", provider)
-    for key in _TOOL_LISTS:
-        meters.update(read_tools(raw.get(key), key, provider))
-    rest = {key: value for key, value in raw.items() if key not in tools}
+    for key in _TOOL_LISTS & raw.keys():
+        meters.update(read_tools(raw[key], key, provider))
     span_s = None
     if not meters or any(parse_number(value) for value in rest.values()):
-        billed = read_billed(rest, kind)
+        billed = read_billed({**_beside(context, rest), **rest}, kind)
         span_s = billed.span_s
         meters.update(billed.usage.meters)
     if "audio_time" in meters and any(word in model for word in _LIVE_MODELS):
@@ -108,6 +112,32 @@ def _read_billed(provider: str, model: str, raw: Mapping[str, Any], known: Conte
     usage = Usage(meters, 0, (), (), _facts_of(raw))
     annotated = "page" in meters and known.facts.get("annotated") == "yes"
     return Vector(annotate(usage) if annotated else usage, span_s)
+
+
+def _split_tools(model: str, raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the uses of tools, and the other quantities: without what is free and what was used before."""
+    by_session = "billable_audio_seconds" in raw  # xAI's voice counts tokens and does not bill them
+    tools, rest = {}, {}
+    for key, value in raw.items():
+        if not _counts(value) or is_allowance(key, in_usage=True):
+            continue
+        if tool_of(key) in TOOLS:
+            tools[key] = value
+        elif tool_of(model) in TOOLS and key in _USES:
+            tools[model] = value
+        elif not (by_session and key.endswith("_tokens")):
+            rest[key] = value
+    return tools, rest
+
+
+def _beside(context: Mapping[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return quantities that a log keeps beside the usage, such as the units that are reserved."""
+    there = {read_name(key) for key in rest}
+    return {
+        key: value
+        for key, value in context.items()
+        if parse_number(value) and not is_allowance(key) and read_name(key) not in {None, *there}
+    }
 
 
 def _facts_of(raw: Mapping[str, Any]) -> dict[str, str]:
@@ -145,6 +175,8 @@ def _add_extras(provider: str, raw: Mapping[str, Any], meters: dict[str, int]) -
     for key, value in raw.items():
         meter = _extra_of(key, provider)
         if not meter or meter in meters or not _counts(value):
+            if key in _TOOL_LISTS:
+                meters.update({**read_tools(value, key, provider), **meters})
             continue
         if tool_of(key) in TOOLS:
             meters.update(read_tools({key: value}, "usage", provider))
