@@ -112,7 +112,9 @@ class Gate:
         single: list[str] = []
         backers: list[set[str]] = []
         prices = meters_of(row)
-        extra = [meter for _, other in opinions for meter in meters_of(other) if meter not in prices]
+        # A row that leaves the rest to another tier has said what it prices; else more meters may be known.
+        others = [other for _, other in opinions] if "rest" not in row else []
+        extra = [meter for other in others for meter in meters_of(other) if meter not in prices]
         for meter in [*prices, *dict.fromkeys(extra)]:
             price, by = self._judge_price(meter, row, owner, opinions, group, verdict)
             kept.pop(meter, None)
