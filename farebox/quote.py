@@ -49,6 +49,8 @@ def read_rating(provider: str, model: str, usage: Mapping[str, Any], context: Ma
         known.processing, tier = "batch", None
     if tier is None and known.processing is None:
         tier = known.asked_tier
+    if tier is not None and "egress" in vector.usage.meters:
+        known.facts["network_tier"], tier = tier, None  # of traffic, it is the quality of the network
     period = read_allowances(raw, context, vector.usage.meters, vector.span_s)
     return Rating(
         provider,

@@ -10,8 +10,6 @@ API reference (``Usage``, ``BetaUsage``) and of the pricing, prompt caching and 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from farebox.errors import UsageViolation
 from farebox.normalise.counts import need_count, read_count, read_details
 from farebox.usage import Usage
@@ -23,14 +21,6 @@ _SERVER_TOOLS = {
     "code_execution_requests": "code_execution",
 }
 _TOP_LEVEL = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
-
-
-class Evidence(msgspec.Struct, frozen=True):
-    """What a usage object says about how it is billed; each is None where it says nothing."""
-
-    service_tier: str | None = None
-    speed: str | None = None
-    region: str | None = None
 
 
 def normalise(raw: Mapping[str, Any]) -> Usage:
@@ -61,12 +51,6 @@ def normalise(raw: Mapping[str, Any]) -> Usage:
         prompts = _add_iterations(raw, iterations, meters)
         return Usage(meters, sum(prompts), prompts if len(prompts) > 1 else ())
     return Usage(meters, total)
-
-
-def read_evidence(raw: Mapping[str, Any]) -> Evidence:
-    """Return what the usage object says about the tier, the speed and the place of the inference."""
-    said = [raw.get(name) for name in ("service_tier", "speed", "inference_geo")]
-    return Evidence(*(value if isinstance(value, str) else None for value in said))
 
 
 def merge_stream(start: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,18 @@ _MEANINGS = {
     **dict.fromkeys(("grounded", "grounding", "groundedprompt"), "grounded"),
 }
 _FACTS = frozenset(("cache", "search_context_size", "annotated", "payment"))
+# Other words for the values of those facts.
+_WORDS = {
+    "cache": {
+        **dict.fromkeys(("ephemeral", "manual", "context_cache"), "explicit"),
+        **dict.fromkeys(("auto", "automatic"), "implicit"),
+    },
+    "annotated": {**dict.fromkeys(("true", "on"), "yes"), **dict.fromkeys(("false", "off", "none", "plain"), "no")},
+    "payment": {
+        **dict.fromkeys(("credit_card", "debit_card", "stripe"), "card"),
+        **dict.fromkeys(("cryptocurrency", "usdc", "bitcoin", "coinbase"), "crypto"),
+    },
+}
 _STANDARD_WORDS = frozenset(("standard", "on_demand", "ondemand", "auto", "normal", "regular", "standard_only"))
 _TRAFFIC = {"on_demand_priority": "priority", "on_demand_flex": "flex", "provisioned_throughput": "provisioned"}
 _NO_REGION = frozenset(("", "none", "default", "global", "any", "worldwide", "not_available", "no"))
@@ -218,8 +230,14 @@ def _set_thinking(context: Context, key: str, value: Any) -> None:
 
 
 def _set_word(context: Context, key: str, value: Any) -> None:
+    """Set a fact whose values are known, under the name and in the words of the rate cards."""
     name = _meaning_of(key)
-    _add_fact(context, name, value)
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    word = _read_word(key, value)
+    word = _WORDS.get(name, {}).get(word, word)
+    if name != "cache" or word not in {"yes", "no"}:  # that there is a cache does not say which
+        context.facts[name] = word
 
 
 def _set_text(context: Context, key: str, value: Any) -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farebox.errors import UsageViolation
-from farebox.normalise.anthropic_messages import Evidence, merge_stream, normalise, read_evidence
+from farebox.normalise.anthropic_messages import merge_stream, normalise
+from farebox.normalise.evidence import Evidence, read_evidence
 from farebox.usage import METERS
 
 
