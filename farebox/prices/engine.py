@@ -6,6 +6,7 @@ the instant, the size of the input. Whatever has no published price is `Unpriced
 zero.
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 import msgspec
@@ -41,6 +42,7 @@ class Bound(msgspec.Struct, frozen=True):
         at_ns: when it was sent, nanoseconds since the epoch, UTC.
         service_tier: the tier that was asked for, or None.
         region: of the endpoint, or None.
+        facts: what else is known of the endpoint, such as its deployment.
     """
 
     provider: str
@@ -50,6 +52,7 @@ class Bound(msgspec.Struct, frozen=True):
     at_ns: int
     service_tier: str | None = None
     region: str | None = None
+    facts: Mapping[str, str] = {}
 
 
 def charge(book: PriceBook, rating: Rating) -> Charge | Unpriced:
@@ -138,6 +141,7 @@ def worst_case_of(book: PriceBook, bound: Bound) -> Charge | Unpriced:
         at_ns=bound.at_ns,
         service_tier=bound.service_tier,
         region=bound.region,
+        facts=bound.facts,
     )
     choice = _recall(book, rating)
     bands = _find_bands(choice, bound.at_ns)
