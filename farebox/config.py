@@ -15,6 +15,7 @@ import msgspec
 from farebox.errors import ConfigError
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_WORD = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -28,6 +29,8 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         base_url: its address; needed for the compatible kinds.
         api_key: the provider's key, resolved; "" sends none.
         rates: whose prices apply, a provider id of the price book; by default the kind's own, or the name.
+        region: of the endpoint, where prices depend on it: as the price book names it; "" for none.
+        deployment: kind of deployment behind the endpoint, where prices depend on it; "" for the usual one.
         headers: extra headers of every request.
         on_disconnect: overrides the kind's policy.
         connect_timeout_s: for opening a connection.
@@ -40,6 +43,8 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     base_url: str = ""
     api_key: str = ""
     rates: str = ""
+    region: str = ""
+    deployment: str = ""
     headers: dict[str, str] = {}
     on_disconnect: str = ""
     connect_timeout_s: Seconds = 5.0
@@ -171,6 +176,9 @@ def _check_provider(provider: Provider, where: str, kinds: frozenset[str]) -> No
             f"{where}: base_url: {provider.base_url!r} is not an http(s) address like https://host/v1 "
             "without user, query or fragment"
         )
+    for key, word, example in (("region", provider.region, "eu"), ("deployment", provider.deployment, "data_zone")):
+        if word and not _WORD.fullmatch(word):
+            raise ConfigError(f"{where}: {key}: {word!r} is not a word in small letters such as {example!r}")
     for name, value in provider.headers.items():
         if not _HEADER_NAME.fullmatch(name) or not (value.isprintable() and value.isascii()):
             raise ConfigError(f"{where}: headers: {name!r} is not a header name with a printable ASCII value")

@@ -108,4 +108,6 @@ def record_sent(inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoi
         outgoing.output_cap,
         outgoing.operation,
         read_text(asked.body, "service_tier"),
+        target.provider.region,
+        target.provider.deployment,
     )

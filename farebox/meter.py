@@ -6,6 +6,9 @@ not billed, because no connection came about or the provider refused it, costs n
 """
 
 import contextlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -13,8 +16,10 @@ from farebox.call import Answered
 from farebox.charge import Charge, Line, Unpriced
 from farebox.errors import UsageViolation
 from farebox.journal.record import Done, Flag, Outcome, Sent
-from farebox.normalise.anthropic_messages import read_evidence
-from farebox.normalise.table import normaliser
+from farebox.normalise.context import read_tier
+from farebox.normalise.detect import detect_api, provider_id
+from farebox.normalise.evidence import Evidence, read_evidence
+from farebox.normalise.table import Normaliser, normaliser
 from farebox.prices.book import PriceBook
 from farebox.prices.choose import Rating
 from farebox.prices.engine import Bound, charge, worst_case_of
@@ -29,8 +34,22 @@ UNSEEN_INPUT_TOKENS = 1024
 # No model reads more, so no more is billed, however many bytes of images there are.
 MAX_INPUT_TOKENS = 2_097_152
 
-_APIS = {"chat": "openai-chat", "embeddings": "openai-embeddings", "messages": "anthropic-messages"}
+# Usage as every provider's chat and embeddings have it; the rest of it is the provider's own.
+_SHAPES: dict[str, Mapping[str, Any]] = {
+    "chat": {"prompt_tokens": 0, "completion_tokens": 0},
+    "embeddings": {"prompt_tokens": 0, "total_tokens": 0},
+}
+_METERED = frozenset({"chat", "embeddings", "messages"})
+# What a provider's own figure is rounded to, femtodollars: xAI bills in ticks of 1e-10 USD, others say no more
+# than 1e-9 USD.
+_GRAINS_FEMTO = {"x-ai": 10**5}
+_GRAIN_FEMTO = 10**6
+# The members of a usage object that `read_evidence` reads; most have none of them, which is told faster.
+_EVIDENT = frozenset({"service_tier", "serviceTier", "trafficType", "traffic_type", "speed", "inference_geo"})
+_NO_EVIDENCE = Evidence()
+_NO_FACTS: Mapping[str, str] = {}
 _encode = msgspec.json.Encoder().encode
+_read_tier = lru_cache(maxsize=256)(read_tier)
 
 
 class Priced(msgspec.Struct, frozen=True):
@@ -42,6 +61,7 @@ class Priced(msgspec.Struct, frozen=True):
         total_femto: sum of the lines, or None where unpriced.
         unpriced: why, or "".
         flags: see `journal.record.Flag`.
+        reported_femto: what the provider says it cost, femtodollars, or None.
     """
 
     meters: dict[str, int]
@@ -49,6 +69,7 @@ class Priced(msgspec.Struct, frozen=True):
     total_femto: int | None
     unpriced: str
     flags: tuple[Flag, ...]
+    reported_femto: int | None = None
 
 
 UNBILLED = Priced({}, (), 0, "", ())
@@ -62,14 +83,13 @@ def price_answer(book: PriceBook, sent: Sent, answered: Answered) -> Priced:
         sent: the attempt.
         answered: the answer; its usage may be missing.
     """
-    api = _APIS.get(sent.provider_operation)
-    if api is None:
+    if sent.provider_operation not in _METERED:
         return UNBILLED  # counting tokens is free at every provider that offers it
     raw = answered.usage
     if raw is None:
         return _flagged(estimate(book, sent, answered), "no_usage")
     try:
-        usage = normaliser(api)(raw)
+        usage = _normaliser(sent.rate_provider, sent.provider_operation)(raw)
     except UsageViolation as violation:
         return Priced({}, (), None, f"usage: {violation}", ("unpriced", "quarantined"))
     return _rate(book, sent, answered, usage)
@@ -80,20 +100,36 @@ def estimate(book: PriceBook, sent: Sent, answered: Answered) -> Priced:
 
     Counts the provider has sent so far are taken where they are larger than what was seen.
     """
-    api = _APIS.get(sent.provider_operation)
-    if api is None:
+    if sent.provider_operation not in _METERED:
         return UNBILLED
     meters: dict[str, int] = {}
+    facts: dict[str, str] = {}
     if answered.usage is not None:
         with contextlib.suppress(UsageViolation):  # half an answer's counts may not add up yet
-            meters = dict(normaliser(api)(answered.usage).meters)
+            usage = _normaliser(sent.rate_provider, sent.provider_operation)(answered.usage)
+            meters, facts = dict(usage.meters), usage.facts
     if not any(quantity for meter, quantity in meters.items() if METERS[meter].family == "input"):
         meters["input"] = tokens_of(sum(sent.parts.values()))
     seen = max(answered.content_events, tokens_of(answered.content_bytes))
     if seen > meters.get("output", 0) + meters.get("reasoning", 0):
         meters["output"] = seen - meters.get("reasoning", 0)
+    return _flagged(price_meters(book, sent, answered, meters, facts), "estimated")
+
+
+def price_meters(
+    book: PriceBook, sent: Sent, answered: Answered, meters: dict[str, int], facts: Mapping[str, str] = _NO_FACTS
+) -> Priced:
+    """Return what meters cost that did not come from a whole answer, such as those of an estimate on record.
+
+    Args:
+        book: the price book.
+        sent: the attempt.
+        answered: what is known of the answer.
+        meters: disjoint quantities.
+        facts: what else the usage says about how it is billed.
+    """
     total = sum(quantity for meter, quantity in meters.items() if METERS[meter].family == "input")
-    return _flagged(_rate(book, sent, answered, Usage(meters, total)), "estimated")
+    return _rate(book, sent, answered, Usage(meters, total, facts=dict(facts)))
 
 
 def assume(book: PriceBook, sent: Sent) -> Priced:
@@ -102,17 +138,27 @@ def assume(book: PriceBook, sent: Sent) -> Priced:
     Every byte of the body may have been a token of the dearest kind, and the output may have reached its cap.
     The body and not its text: roles, separators and images are billed too.
     """
-    if sent.provider_operation not in _APIS:
+    if sent.provider_operation not in _METERED:
         return UNBILLED
     cap = ASSUMED_OUTPUT_TOKENS if sent.output_cap is None else sent.output_cap
     bound = min(sent.body_bytes + UNSEEN_INPUT_TOKENS, MAX_INPUT_TOKENS)
     worst = worst_case_of(
-        book, Bound(sent.rate_provider, sent.model, bound, cap, sent.at_ns, service_tier=sent.asked_tier or None)
+        book,
+        Bound(
+            sent.rate_provider,
+            sent.model,
+            bound,
+            cap,
+            sent.at_ns,
+            _read_tier(sent.asked_tier) if sent.asked_tier else None,
+            sent.region or None,
+            _facts_of(sent),
+        ),
     )
     meters = {"input": bound, "output": cap}
     if isinstance(worst, Charge):
         meters = {line.meter: line.quantity for line in worst.lines}
-    return _flagged(_priced(worst, meters), "assumed")
+    return _flagged(_priced(sent, worst, Usage(meters, bound)), "assumed")
 
 
 def lost(book: PriceBook, sent: Sent, at_ns: int) -> Done:
@@ -163,6 +209,7 @@ def end(sent: Sent, priced: Priced, answered: Answered, ended: Ended) -> Done:
         ended.first_token_ns,
         ended.total_ns,
         ended.gateway_ns,
+        priced.reported_femto,
     )
 
 
@@ -171,25 +218,46 @@ def tokens_of(size_bytes: int) -> int:
     return -(-size_bytes // BYTES_PER_TOKEN)
 
 
+@lru_cache(maxsize=256)
+def _normaliser(rate_provider: str, operation: str) -> Normaliser:
+    """Return what reads a provider's usage: of messages by their dialect, else as the provider itself counts."""
+    if operation == "messages":
+        return normaliser("anthropic-messages")
+    return normaliser(detect_api(provider_id(rate_provider), operation, _SHAPES[operation]))
+
+
 def _rate(book: PriceBook, sent: Sent, answered: Answered, usage: Usage) -> Priced:
-    evidence = read_evidence(answered.usage or {})
+    raw = answered.usage
+    evidence = _NO_EVIDENCE if raw is None or _EVIDENT.isdisjoint(raw) else read_evidence(raw)
     rating = Rating(
-        provider=sent.rate_provider,
-        answered=answered.model,
-        asked=sent.model,
-        usage=usage,
-        at_ns=sent.at_ns,
-        service_tier=answered.service_tier or None,
-        speed=evidence.speed,
-        region=evidence.region,
+        sent.rate_provider,
+        answered.model,
+        sent.model,
+        usage,
+        sent.at_ns,
+        _read_tier(answered.service_tier) if answered.service_tier else evidence.service_tier,
+        None,
+        evidence.speed,
+        evidence.region or sent.region or None,
+        _facts_of(sent),
     )
-    return _priced(charge(book, rating), usage.meters)
+    return _priced(sent, charge(book, rating), usage)
 
 
-def _priced(result: Charge | Unpriced, meters: dict[str, int]) -> Priced:
+def _facts_of(sent: Sent) -> Mapping[str, str]:
+    return {"deployment": sent.deployment} if sent.deployment else _NO_FACTS
+
+
+def _priced(sent: Sent, result: Charge | Unpriced, usage: Usage) -> Priced:
+    reported_femto = usage.reported_femto
     if isinstance(result, Unpriced):
-        return Priced(meters, (), None, result.reason, ("unpriced",))
-    return Priced(meters, result.lines, result.total_femto, "", ())
+        return Priced(usage.meters, (), None, result.reason, ("unpriced",), reported_femto)
+    flags: tuple[Flag, ...] = ()
+    if reported_femto is not None:
+        grain_femto = _GRAINS_FEMTO.get(provider_id(sent.rate_provider), _GRAIN_FEMTO)
+        if abs(reported_femto - result.total_femto) > grain_femto:
+            flags = ("reported_differs",)
+    return Priced(usage.meters, result.lines, result.total_femto, "", flags, reported_femto)
 
 
 def _flagged(priced: Priced, flag: Flag) -> Priced:

@@ -23,8 +23,8 @@ Outcome = Literal[
 
 # Flags of an attempt. `estimated`: tokens counted from what was seen, a floor. `assumed`: worst case taken.
 # `unpriced`: no charge could be computed. `quarantined`: the usage breaks a rule of its API.
-# `no_usage`: a complete answer without usage.
-Flag = Literal["estimated", "assumed", "unpriced", "quarantined", "no_usage"]
+# `no_usage`: a complete answer without usage. `reported_differs`: the provider says it cost something else.
+Flag = Literal["estimated", "assumed", "unpriced", "quarantined", "no_usage", "reported_differs"]
 
 
 class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
@@ -51,6 +51,8 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
         output_cap: the output limit sent to the provider in tokens over all choices, or None.
         provider_operation: what was asked of the provider in its own dialect: its usage is read by that.
         asked_tier: the service tier that was asked for, or "".
+        region: of the provider's endpoint as configured, or "": recorded, since it is part of the price.
+        deployment: the kind of deployment behind the endpoint as configured, or "".
     """
 
     attempt: str
@@ -73,6 +75,8 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
     output_cap: int | None
     provider_operation: str = ""
     asked_tier: str = ""
+    region: str = ""
+    deployment: str = ""
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="D1", gc=False):
@@ -99,6 +103,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag="D1", gc=False):
         first_token_ns: from sending to the first event with content (first byte where not streaming), or None.
         total_ns: from sending to the end.
         gateway_ns: time spent inside Farebox, waiting for the provider left out.
+        reported_femto: what the provider says the attempt cost, femtodollars, or None where it says nothing.
     """
 
     attempt: str
@@ -121,6 +126,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag="D1", gc=False):
     first_token_ns: int | None
     total_ns: int
     gateway_ns: int
+    reported_femto: int | None = None
 
 
 Record = Sent | Done
