@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from farebox.prices.arithmetic import amount_of
-from farebox.prices.rates import Commitment, Contract, Pool, Rate, Row, Source
+from farebox.prices.rates import Commitment, Contract, Pool, Price, Rate, Row, Source
 from farebox.prices.settle.nouns import Item, Terms
 from farebox.prices.settle.periods import NS_PER_DAY, NS_PER_HOUR
 
@@ -38,7 +38,9 @@ def bands(*prices: tuple[int, str]) -> tuple[tuple[int, int, int], ...]:
 
 
 EGRESS = bands((0, "0.09"), (10_000 * 10**6, "0.085"), (50_000 * 10**6, "0.07"))
+# Contracts in the charges: a tenth off searches, an eighth off egress.
 STEP = Rate("contract/tenth#web_search", -(14 * USD // 10_000), "web_search", None)
+EIGHTH = Rate("contract/eighth#egress", 0, "egress", None, bands=tuple((s, -f // 8, p) for s, f, p in EGRESS))
 RATES = {
     rate.id: rate
     for rate in (
@@ -48,6 +50,8 @@ RATES = {
         make_rate("google/gemini/standard#input", "1.25/1000000"),
         make_rate("anthropic/code/standard#code_time", "0.05/3600000", pool=CODE),
         make_rate("aws/internet/standard#egress", "0.09/1000000", bands=EGRESS),
+        make_rate("azure/internet/standard#egress", "0.09/1000000", bands=EGRESS, steps=(EIGHTH,)),
+        make_rate("gcp/internet/standard#egress", "0.09/1000000", bands=EGRESS, steps=(EIGHTH,)),
         make_rate("aws/odd/standard#egress", "0.09/7000000", bands=((0, 90, 7), (1000, 80, 7), (5000, 1, 3))),
         make_rate("aws/nova/standard#input", "0.8/1000000"),
         make_rate("aws/nova/flex#output", "1.6/1000000"),
@@ -95,8 +99,10 @@ LADDER = (("1", "3"), ("20", "10"), ("55.5", "33.3333"))
 MANY_CONTRACTS = (
     Contract("ladder", "google", ("*",), SOURCE, volume=LADDER),
     Contract("nova", "aws", ("nova", "int*"), SOURCE, tiers=("standard",), volume=(("0", "1"), ("10", "50"))),
+    Contract("flat", "gcp", (), SOURCE, prices={"egress": Price("0.08", "0.08", 10**6, "GB")},
+             from_ns=NOVEMBER + 9 * NS_PER_DAY, until_ns=DECEMBER + 9 * NS_PER_DAY),
     Contract("again", "google", ("gemini*",), SOURCE, volume=(("30", "20"),), until_ns=DECEMBER + 5 * NS_PER_DAY),
-)
+)  # fmt: skip
 MANY_COMMITMENTS = (
     Commitment("units", "azure", "capacity", ("gpt",), SOURCE, units=2, unit_price_usd="1.00",
                unit_tokens_per_minute=40, burn={"output": "8.5", "cache_read": "0"}),
@@ -124,7 +130,7 @@ def random_items(count: int, seed: int, spread_ns: int = 61 * NS_PER_DAY) -> Ite
         size = _SIZES.get(RATES[rate_id].meter, 5_000_000)
         if rate_id.startswith("azure/gpt"):
             size = min(size, 90)
-        if rate_id.startswith("aws/internet"):
+        if rate_id.startswith(("aws/internet", "azure/internet", "gcp")):
             size = 20_000_000
         if rate_id.startswith("aws/odd"):
             size = 90

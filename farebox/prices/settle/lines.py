@@ -47,20 +47,21 @@ class _Words(msgspec.Struct, frozen=True):
     Attributes:
         id: of the line.
         meter: whose units it counts, or "" for money.
-        price: what it adds for one of these.
         reason: without the period.
+        price: what it adds for one of these, or None for the amount by the quantity.
         daily: whether the period is a day.
     """
 
     id: str
     meter: str
-    price: Fraction
     reason: str
+    price: Fraction | None = None
     daily: bool = False
 
 
 def _write(rules: Rules, entry: Entry, quantity: int, amount_femto: int) -> Adjustment:
     words = _WRITERS[entry.step](rules, entry, quantity)
+    price = words.price if words.price is not None else Fraction(amount_femto, quantity)
     end_ns = entry.from_ns + NS_PER_DAY if words.daily else min(next_month(entry.from_ns), rules.terms.until_ns)
     period = date_text(entry.from_ns) if words.daily else month_text(entry.from_ns)
     return Adjustment(
@@ -71,8 +72,8 @@ def _write(rules: Rules, entry: Entry, quantity: int, amount_femto: int) -> Adju
         meter=words.meter,
         rate=entry.rate,
         quantity=quantity,
-        unit_price_femto=words.price.numerator,
-        per=words.price.denominator,
+        unit_price_femto=price.numerator,
+        per=price.denominator,
         amount_femto=amount_femto,
         reason=f"{period}: {words.reason}",
     )
@@ -81,39 +82,38 @@ def _write(rules: Rules, entry: Entry, quantity: int, amount_femto: int) -> Adju
 def _word_covered(rules: Rules, entry: Entry, quantity: int) -> _Words:
     rate = _rate_of(rules, entry)
     reason = f"{_counted(rate.meter, quantity)} served by the capacity of {entry.id}"
-    return _Words(f"commitment/{entry.id}/covered", rate.meter, -_net_price(rate, 0), reason)
+    return _Words(f"commitment/{entry.id}/covered", rate.meter, reason)
 
 
 def _word_pool(rules: Rules, entry: Entry, quantity: int) -> _Words:
     rate = _rate_of(rules, entry)
     daily = rate.pool is not None and rate.pool.period == "day"
     reason = f"{_counted(rate.meter, quantity)} free of charge"
-    return _Words(f"pool/{entry.id}", rate.meter, -_net_price(rate, 0), reason, daily)
+    return _Words(f"pool/{entry.id}", rate.meter, reason, daily=daily)
 
 
 def _word_marginal(rules: Rules, entry: Entry, quantity: int) -> _Words:
     rate = _rate_of(rules, entry)
     beyond = quantity_text(rate.meter, rate.bands[entry.band][0])
     reason = f"{_counted(rate.meter, quantity)} beyond the first {beyond}"
-    price = _net_price(rate, entry.band) - _net_price(rate, 0)
-    return _Words(f"marginal/{entry.id}#{entry.band + 1}", rate.meter, price, reason)
+    return _Words(f"marginal/{entry.id}#{entry.band + 1}", rate.meter, reason)
 
 
 def _word_volume(rules: Rules, entry: Entry, quantity: int) -> _Words:
     start, numerator, denominator = _ladder_of(rules.ladders, entry).rungs[entry.band]
     part = Fraction(numerator, denominator)
     reason = f"{_percent(part)} off {usd_text(quantity)} USD spent beyond {usd_text(start)} USD at list price"
-    return _Words(f"contract/{entry.id}/volume#{entry.band + 1}", "", -part, reason)
+    return _Words(f"contract/{entry.id}/volume#{entry.band + 1}", "", reason, -part)
 
 
 def _word_percent(rules: Rules, entry: Entry, quantity: int) -> _Words:
     part = Fraction(*_ladder_of(rules.percents, entry).rungs[0][1:])
     reason = f"{_percent(part)} off {usd_text(quantity)} USD that {entry.id} covers"
-    return _Words(f"commitment/{entry.id}/percent", "", -part, reason)
+    return _Words(f"commitment/{entry.id}/percent", "", reason, -part)
 
 
 def _word_drawn(_rules: Rules, entry: Entry, _quantity: int) -> _Words:
-    return _Words(f"commitment/{entry.id}/drawn", "", Fraction(-1), f"paid with the credits of {entry.id}")
+    return _Words(f"commitment/{entry.id}/drawn", "", f"paid with the credits of {entry.id}", Fraction(-1))
 
 
 _WRITERS: dict[str, Callable[[Rules, Entry, int], _Words]] = {
@@ -130,12 +130,6 @@ def _rate_of(rules: Rules, entry: Entry) -> Rate:
     rate = rules.terms.find_rate(entry.rate)
     assert rate is not None, "a tally has only rates that were found"
     return rate
-
-
-def _net_price(rate: Rate, band: int) -> Fraction:
-    """Return the price in a band after the contracts that are in the requests' own charges."""
-    prices = [part.bands[band][1:] if part.bands else (part.femto, part.per) for part in (rate, *rate.steps)]
-    return sum((Fraction(*price) for price in prices), Fraction(0))
 
 
 def _ladder_of(ladders: Sequence[Ladder], entry: Entry) -> Ladder:

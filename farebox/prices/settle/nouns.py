@@ -4,7 +4,7 @@ Everything is in whole femtodollars (1e-15 USD). Where a share or a percentage o
 them, it is rounded down, once per rule, period and price: the loss is below 1e-15 USD and never adds up by the item.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -39,16 +39,21 @@ class Item(msgspec.Struct, frozen=True):
     amount_femto: int
 
 
+def _no_names(_provider: str, _model: str) -> Sequence[str]:
+    return ()
+
+
 class Terms(msgspec.Struct, frozen=True):
     """What usage is settled by, and the time that is settled.
 
     Attributes:
-        find_rate: the rate of an id, or None, such as `PriceBook.find_rate`.
+        find_rate: the rate of an id, or None; of it count the tier, the pool and the marginal prices at list.
         contracts: those without ``volume`` change nothing here: they are in the requests' own charges.
         commitments: in the order in which they apply, kind by kind.
         from_ns: the first instant of a calendar month.
         until_ns: the end; a month that it cuts is settled as far as it goes.
         drawn: by commitment of kind ``credits``, femtodollars drawn before ``from_ns``.
+        find_names: the other names of a provider's model, by which contracts and commitments may call it.
     """
 
     find_rate: Callable[[str], Rate | None]
@@ -57,6 +62,7 @@ class Terms(msgspec.Struct, frozen=True):
     from_ns: int
     until_ns: int
     drawn: Mapping[str, int] = {}
+    find_names: Callable[[str, str], Sequence[str]] = _no_names
 
 
 class Entry(msgspec.Struct, frozen=True, order=True):
@@ -99,10 +105,10 @@ class Adjustment(msgspec.Struct, frozen=True):
         meter: a name in `usage.METERS`, or "" where the quantity is an amount of money.
         rate: id of the rate whose lines it corrects, or "".
         quantity: of the meter's smallest part; of money: femtodollars. Always what it concerns, never negative.
-        unit_price_femto: what it adds for ``per`` of the quantity; negative where it takes off.
+        unit_price_femto: what it adds for ``per`` of the quantity; negative where it takes off. Where lines of many
+            requests were changed by different prices, it is the average, exactly.
         per: see ``unit_price_femto``.
-        amount_femto: quantity times price over ``per``, exactly wherever that is a whole number; else it is what the
-            corrected lines, each rounded on its own, come to.
+        amount_femto: quantity times price over ``per``, to a whole number.
         reason: one sentence.
     """
 

@@ -1,8 +1,7 @@
 """Contracts and commitments as integers, and which of them concern a kind of item."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 from functools import cache
 from math import lcm
 
@@ -17,8 +16,14 @@ from farebox.prices.settle.periods import NS_PER_HOUR, NS_PER_MINUTE, month_star
 from farebox.usage import METERS
 
 SECONDS_PER_HOUR = METERS["provisioned"].scale
-# Marginal prices as (from, femto, per, femto, per): the list price, and what contracts by the call leave of it.
-Bands = tuple[tuple[int, int, int, int, int], ...]
+
+
+class Fixed(msgspec.Struct, frozen=True):
+    """When a contract fixes the price of something, so that no marginal price applies to it."""
+
+    id: str
+    from_ns: int
+    until_ns: int
 
 
 class Ladder(msgspec.Struct, frozen=True):
@@ -70,7 +75,8 @@ class Cover(msgspec.Struct, frozen=True):
     Attributes:
         rate: of the items.
         scope: whose units count together for marginal prices: provider, model and meter.
-        bands: marginal prices, or nothing.
+        bands: marginal prices as (from, femtodollars, per), or nothing.
+        fixed: positions among the rules' contracts with fixed prices.
         pool: free units, or None.
         pool_id: the provider and the pool.
         capacities: positions among the rules' capacities, with the weight.
@@ -82,7 +88,8 @@ class Cover(msgspec.Struct, frozen=True):
 
     rate: Rate
     scope: str
-    bands: Bands
+    bands: tuple[tuple[int, int, int], ...]
+    fixed: tuple[int, ...]
     pool: Pool | None
     pool_id: str
     capacities: tuple[tuple[int, int], ...]
@@ -124,6 +131,7 @@ class Rules(msgspec.Struct, frozen=True):
     Attributes:
         terms: where they come from.
         capacities: in the order of the commitments.
+        fixed: contracts with fixed prices, in order.
         ladders: contracts by volume, in order.
         percents: the percentages of spend and credit commitments, as ladders of one rung.
         spends: in order.
@@ -132,6 +140,7 @@ class Rules(msgspec.Struct, frozen=True):
 
     terms: Terms
     capacities: tuple[Capacity, ...]
+    fixed: tuple[Fixed, ...]
     ladders: tuple[Ladder, ...]
     percents: tuple[Ladder, ...]
     spends: tuple[Spend, ...]
@@ -147,22 +156,23 @@ class Rules(msgspec.Struct, frozen=True):
         if rate is None:
             raise ConfigError(f"{rate_id} is not in the price book: settle with the book that the usage was charged by")
         tier = rate.row.tier if rate.row else STANDARD
-        contracts = {one.id for one in self.terms.contracts if _concerns(one, provider, model, meter, tier)}
-        commitments = {one.id for one in self.terms.commitments if _concerns(one, provider, model, meter, tier)}
-        bands = _bands_of(rate)
+        names = (model, *self.terms.find_names(provider, model))
+        contracts = {one.id: one for one in self.terms.contracts if _concerns(one, provider, names, meter, tier)}
+        commitments = {one.id for one in self.terms.commitments if _concerns(one, provider, names, meter, tier)}
         capacities = tuple(
             (at, one.weights[meter])
             for at, one in enumerate(self.capacities)
-            if one.id in commitments and meter in one.weights and not bands
+            if one.id in commitments and meter in one.weights and not rate.bands
         )
         return Cover(
             rate=rate,
             scope=f"{provider}/{model}/{meter}",
-            bands=bands,
+            bands=rate.bands,
+            fixed=_positions(self.fixed, {one.id for one in contracts.values() if rate.bands and meter in one.prices}),
             pool=rate.pool,
             pool_id=f"{provider}/{rate.pool.id}" if rate.pool else "",
             capacities=capacities,
-            ladders=_positions(self.ladders, contracts),
+            ladders=_positions(self.ladders, set(contracts)),
             percents=_positions(self.percents, commitments),
             spends=_positions(self.spends, commitments),
             credits=_positions(self.credits, commitments),
@@ -198,6 +208,7 @@ def make_rules(terms: Terms) -> Rules:
     return Rules(
         terms=terms,
         capacities=tuple(_read_capacity(one) for one in by_kind["capacity"]),
+        fixed=tuple(Fixed(one.id, one.from_ns, one.until_ns) for one in terms.contracts if one.prices),
         ladders=tuple(_read_ladder(one) for one in terms.contracts if one.volume),
         percents=tuple(
             Ladder(one.id, one.from_ns, one.until_ns, ((0, *_ratio(one.percent, f"commitment {one.id}: percent")),))
@@ -209,26 +220,17 @@ def make_rules(terms: Terms) -> Rules:
     )
 
 
-def _concerns(rule: Contract | Commitment, provider: str, model: str, meter: str, tier: str) -> bool:
-    if rule.provider != provider or (rule.models and not any(fits(pattern, model) for pattern in rule.models)):
+def _concerns(rule: Contract | Commitment, provider: str, names: Sequence[str], meter: str, tier: str) -> bool:
+    fitting = not rule.models or any(fits(pattern, name) for pattern in rule.models for name in names)
+    if rule.provider != provider or not fitting:
         return False
     if isinstance(rule, Commitment):
         return True
     return (not rule.meters or meter in rule.meters) and (not rule.tiers or tier in rule.tiers)
 
 
-def _positions(rules: tuple[Ladder | Spend | Credit, ...], ids: set[str]) -> tuple[int, ...]:
+def _positions(rules: Sequence[Fixed | Ladder | Spend | Credit], ids: set[str]) -> tuple[int, ...]:
     return tuple(at for at, rule in enumerate(rules) if rule.id in ids)
-
-
-def _bands_of(rate: Rate) -> Bands:
-    bands: list[tuple[int, int, int, int, int]] = []
-    for band, (start, femto, per) in enumerate(rate.bands):
-        net = Fraction(femto, per)
-        for step in rate.steps:
-            net += Fraction(*step.bands[band][1:]) if step.bands else Fraction(step.femto, step.per)
-        bands.append((start, femto, per, *max(net, Fraction(0)).as_integer_ratio()))
-    return tuple(bands)
 
 
 def _refuse_twins(what: str, ids: list[str]) -> None:

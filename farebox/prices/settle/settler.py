@@ -4,7 +4,7 @@ To an item apply, in this order:
 
 1. capacity: what provisioned units serve is not charged by use, so nothing below sees it;
 2. pools: the first units of a period are free;
-3. marginal prices: by what was used in the calendar month so far;
+3. marginal prices: by what was used, and not free, in the calendar month so far;
 4. volume contracts: percent off by what was spent at list price in the calendar month so far;
 5. percentages of commitments;
 6. prepaid credits, those that expire first.
@@ -15,6 +15,7 @@ keeps sums, never items, so that its memory does not grow with the number of ite
 
 from collections.abc import Iterable
 
+from farebox.prices.rates import Pool
 from farebox.prices.settle.lines import conclude
 from farebox.prices.settle.nouns import Entry, Item, Settlement, Tally, Terms
 from farebox.prices.settle.periods import day_start, month_start
@@ -150,7 +151,7 @@ class Settler:
         if cover.pool is None or not left.quantity:
             return
         period = day_start(item.at_ns) if cover.pool.period == "day" else month
-        who = sharer(item.account, cover.pool.shared_by)
+        who = sharer(item.account, by_organisation=is_shared_by_organisation(cover.pool))
         used = self._advance(("pool", cover.pool_id, who, period), left.quantity)
         units = min(left.quantity, max(0, cover.pool.free - used))
         if units:
@@ -158,21 +159,26 @@ class Settler:
             self._add(Entry("pool", cover.pool_id, who, period, item.rate), units, -taken)
 
     def _use_bands(self, item: Item, cover: Cover, left: _Left, month: int) -> None:
-        if not cover.bands or not left.quantity:
+        if not cover.bands or not left.quantity or self._is_fixed(item, cover):
             return
-        who = sharer(item.account, "organisation")
+        who = sharer(item.account, by_organisation=True)
         position = self._advance(("scope", cover.scope, who, month), left.quantity)
-        quantity, before_femto = left.quantity, left.amount_femto
+        quantity, listed, charged = left.quantity, left.list_femto, left.amount_femto
         left.amount_femto = left.list_femto = 0
-        for band, from_, until in cut([band[0] for band in cover.bands], position, quantity):
-            _, list_femto, list_per, femto, per = cover.bands[band]
+        for band, from_, until in cut([start for start, _, _ in cover.bands], position, quantity):
+            _, femto, per = cover.bands[band]
             start = self._advance(("band", cover.scope, who, month, item.rate, band), until - from_)
-            end = start + until - from_
-            new = end * femto // per - start * femto // per
+            new_list = (start + until - from_) * femto // per - start * femto // per
+            # A contract by percent takes the same part off, whatever the price.
+            new = new_list * charged // listed if listed else new_list
+            left.list_femto += new_list
             left.amount_femto += new
-            left.list_femto += end * list_femto // list_per - start * list_femto // list_per
-            old = share(before_femto, until, quantity) - share(before_femto, from_, quantity)
+            old = share(charged, until, quantity) - share(charged, from_, quantity)
             self._add(Entry("marginal", cover.scope, who, month, item.rate, band), until - from_, new - old)
+
+    def _is_fixed(self, item: Item, cover: Cover) -> bool:
+        fixed = [self._rules.fixed[at] for at in cover.fixed]
+        return any(contract.from_ns <= item.at_ns < contract.until_ns for contract in fixed)
 
     def _climb(self, step: str, ladder: Ladder, at_ns: int, left: _Left, month: int) -> None:
         if not ladder.from_ns <= at_ns < ladder.until_ns:
@@ -203,6 +209,11 @@ class Settler:
                 self._add(Entry("draw", credit.id, "", month), units, -units)
 
 
-def sharer(account: str, shared_by: str) -> str:
+def is_shared_by_organisation(pool: Pool) -> bool:
+    """Return whether all projects of an organisation share a pool; else each account has its own."""
+    return pool.shared_by in ("organisation", "organization")
+
+
+def sharer(account: str, *, by_organisation: bool) -> str:
     """Return whose use counts together: that of the organisation, or of the account as a whole."""
-    return account.partition("/")[0] if shared_by in ("organisation", "organization") else account
+    return account.partition("/")[0] if by_organisation else account
