@@ -1,88 +1,70 @@
-"""Hand-computed charges, from the raw usage object to the last digit."""
+"""Charges worked out by hand from published prices, through the whole path: raw usage in, exact total out.
+
+``golden_own.jsonl`` holds the project's own cases; each says how its total comes about.
+"""
 
 import json
-from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from farebox.charge import Charge
-from farebox.money import femto_from_usd, usd_text
-from farebox.normalise.anthropic_messages import read_evidence
-from farebox.normalise.table import normaliser
-from farebox.prices.choose import Rating
+from farebox.money import usd_text
+from farebox.prices.book import PriceBook
 from farebox.prices.engine import charge
+from farebox.quote import read_instant, read_rating
 from farebox.state.pricebook import load_book
 
-GOLDEN = Path(__file__).parents[2].parent / "shared" / "data" / "golden_prices.jsonl"
-BOOK = load_book()
-
-# Mechanisms that this release does not price; each names what is missing.
-NOT_YET = {
-    "oai-19-sft-training": "training is not an attempt",
-    "oai-25-file-search-storage": "storage by the day has no meter",
-}
+_HERE = Path(__file__).parent
+_SHARED = _HERE.parents[2] / "shared" / "data" / "golden_prices.jsonl"
+_NOW_NS = 1_795_435_200_000_000_000
+_LEAST_OWN = 80
 
 
-def read_cases() -> list[Any]:
-    if not GOLDEN.exists():
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
         return []
-    cases = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
-    return [pytest.param(case, id=case["id"]) for case in cases if case["provider"] in {"openai", "anthropic"}]
+    return [json.loads(line, parse_float=Decimal) for line in path.read_text().splitlines() if line.strip()]
 
 
-def as_chat(usage: dict[str, Any]) -> dict[str, Any]:
-    """The responses, realtime and images APIs count as the chat API does, under other names."""
-    names = {
-        "input_tokens": "prompt_tokens",
-        "output_tokens": "completion_tokens",
-        "input_tokens_details": "prompt_tokens_details",
-        "output_tokens_details": "completion_tokens_details",
-        "input_token_details": "prompt_tokens_details",
-        "output_token_details": "completion_tokens_details",
-    }
-    return {names.get(key, key): value for key, value in usage.items()}
+_OWN = _read(_HERE / "golden_own.jsonl")
+_GIVEN = _read(_SHARED)
 
 
-def rate(case: dict[str, Any]) -> Rating:
-    context = case["context"]
-    at_ns = int(datetime.fromisoformat(context["time"]).timestamp()) * 10**9
-    if case["provider"] == "anthropic":
-        evidence = read_evidence(case["usage"])
-        usage = normaliser("anthropic-messages")(case["usage"])
-        return Rating(
-            provider="anthropic",
-            answered=case["model"],
-            asked=case["model"],
-            usage=usage,
-            at_ns=at_ns,
-            service_tier=evidence.service_tier,
-            speed=evidence.speed,
-            region=evidence.region,
-        )
-    return Rating(
-        provider="openai",
-        answered=case["model"],
-        asked=case["model"],
-        usage=normaliser("openai-chat")(as_chat(case["usage"])),
-        at_ns=at_ns,
-        service_tier=context.get("service_tier"),
-        processing=context.get("processing"),
-        region=context.get("data_residency"),
-    )
+@pytest.fixture(scope="module")
+def book() -> PriceBook:
+    return load_book()
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="the golden cases are not beside this checkout")
-@pytest.mark.parametrize("case", read_cases())
-def test_a_golden_case_is_exact(case: dict[str, Any]) -> None:
-    if case["id"] in NOT_YET:
-        pytest.skip(NOT_YET[case["id"]])
-    charged = charge(BOOK, rate(case))
-    assert isinstance(charged, Charge), charged
-    assert usd_text(charged.total_femto) == usd_text(femto_from_usd(case["expected_usd"]))
+def _price(book: PriceBook, case: dict[str, Any]) -> Charge:
+    rating = read_rating(case["provider"], case["model"], case["usage"], case.get("context", {}), _NOW_NS)
+    found = charge(book, rating)
+    assert isinstance(found, Charge), f"{case['id']}: {found.reason}"
+    return found
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="the golden cases are not beside this checkout")
-def test_every_exception_is_a_case() -> None:
-    assert set(NOT_YET) <= {param.id for param in read_cases()}
+@pytest.mark.parametrize("case", _OWN, ids=[case["id"] for case in _OWN])
+def test_own_cases_are_exact(book: PriceBook, case: dict[str, Any]) -> None:
+    found = _price(book, case)
+    assert sum(line.amount_femto for line in found.lines) == found.total_femto
+    assert Decimal(usd_text(found.total_femto)) == Decimal(case["expected_usd"]), case["reasoning"]
+
+
+def test_own_cases_cover_every_provider_with_rules_of_its_own() -> None:
+    published = Path(__file__).parents[2] / "farebox" / "prices" / "data" / "published"
+    assert {path.stem for path in published.glob("*.toml")} <= {case["provider"] for case in _OWN}
+    assert len(_OWN) >= _LEAST_OWN
+    assert len({case["id"] for case in _OWN}) == len(_OWN)
+
+
+@pytest.mark.skipif(not _GIVEN, reason="../shared/data/golden_prices.jsonl is not there")
+@pytest.mark.parametrize("case", _GIVEN, ids=[case["id"] for case in _GIVEN])
+def test_given_cases_are_exact(book: PriceBook, case: dict[str, Any]) -> None:
+    found = _price(book, case)
+    assert Decimal(usd_text(found.total_femto)) == Decimal(case["expected_usd"]), case["reasoning"]
+
+
+def test_the_default_time_is_within_the_prices_known() -> None:
+    assert read_instant("2026-11-23T12:00:00Z") == _NOW_NS
