@@ -11,9 +11,11 @@ from farebox.books.rows import (
     LatencyRow,
     OutcomeRow,
     PartsRow,
+    ReportedRow,
     UnpricedRow,
     Window,
 )
+from farebox.money import usd_text
 from farebox.usage import METERS
 
 
@@ -22,10 +24,12 @@ class MeterCost(msgspec.Struct, frozen=True):
 
     Attributes:
         meter: name in `usage.METERS`.
-        unit: ``token`` or ``call``.
-        quantity: as metered, unpriced attempts included.
-        unpriced_quantity: the part of it that no line prices.
-        amount_femto: femtodollars.
+        unit: what people count it in, such as ``token``, ``call`` or ``second``.
+        quantity: of the meter's smallest part, as metered, unpriced attempts included.
+        unpriced_quantity: the part of it that attempts without a price have.
+        list_femto: its lines at published prices, femtodollars.
+        contract_femto: what contracts change of that, femtodollars.
+        amount_femto: both together.
         share: of the total amount, 0 to 1.
     """
 
@@ -33,6 +37,8 @@ class MeterCost(msgspec.Struct, frozen=True):
     unit: str
     quantity: int
     unpriced_quantity: int
+    list_femto: int
+    contract_femto: int
     amount_femto: int
     share: float
 
@@ -103,6 +109,7 @@ class AuditReport(msgspec.Struct, frozen=True):
     groups: tuple[GroupRow, ...]
     alarms: tuple[Alarm, ...]
     notes: tuple[str, ...]
+    reported: tuple[ReportedRow, ...] = ()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -147,28 +154,38 @@ def audit(rows: AuditRows, asked: Asked) -> AuditReport:
         latencies=rows.latencies,
         flags=rows.flags,
         groups=tuple(sorted(rows.groups, key=lambda group: (-group.total_femto, -group.attempts, group.name))),
-        alarms=(*_price_alarms(rows), *_journal_alarms(rows, asked), *_balance_alarms(meters, totals.total_femto)),
+        alarms=(
+            *_price_alarms(rows),
+            *_reported_alarms(rows),
+            *_journal_alarms(rows, asked),
+            *_balance_alarms(meters, totals.total_femto),
+        ),
         notes=tuple(
             f"{row.count}: {meanings.FINDINGS[row.kind]}"
             for row in rows.findings
             if row.kind not in meanings.ALARMING_FINDINGS
         ),
+        reported=rows.reported,
     )
 
 
 def _meter_costs(rows: AuditRows) -> tuple[MeterCost, ...]:
-    whole = sum(row.amount_femto for row in rows.meters)
-    costs = [
-        MeterCost(
-            meter=row.meter,
-            unit=METERS[row.meter].unit if row.meter in METERS else "unit",
-            quantity=row.quantity,
-            unpriced_quantity=max(0, row.quantity - row.priced_quantity),
-            amount_femto=row.amount_femto,
-            share=row.amount_femto / whole if whole else 0.0,
+    whole = sum(row.list_femto + row.contract_femto for row in rows.meters)
+    costs = []
+    for row in rows.meters:
+        amount_femto = row.list_femto + row.contract_femto
+        costs.append(
+            MeterCost(
+                meter=row.meter,
+                unit=METERS[row.meter].unit if row.meter in METERS else "unit",
+                quantity=row.quantity,
+                unpriced_quantity=row.unpriced_quantity,
+                list_femto=row.list_femto,
+                contract_femto=row.contract_femto,
+                amount_femto=amount_femto,
+                share=amount_femto / whole if whole else 0.0,
+            )
         )
-        for row in rows.meters
-    ]
     return tuple(sorted(costs, key=lambda cost: (-cost.amount_femto, -cost.quantity, cost.meter)))
 
 
@@ -189,6 +206,20 @@ def _price_alarm(row: UnpricedRow) -> Alarm:
     if row.reason.startswith("usage:"):
         return Alarm("quarantined", row.attempts, what, meanings.QUARANTINED_REMEDY)
     return Alarm("unpriced", row.attempts, what, meanings.UNPRICED_REMEDY)
+
+
+def _reported_alarms(rows: AuditRows) -> list[Alarm]:
+    return [
+        Alarm(
+            "reported_differs",
+            row.differing,
+            f"{row.provider} says that {row.differing} of {row.attempts} attempts cost something else (such as "
+            f"{row.example}): {usd_text(row.reported_femto)} USD in all, not {usd_text(row.charged_femto)}",
+            meanings.REPORTED_REMEDY,
+        )
+        for row in rows.reported
+        if row.differing
+    ]
 
 
 def _journal_alarms(rows: AuditRows, asked: Asked) -> list[Alarm]:

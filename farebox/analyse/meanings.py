@@ -16,6 +16,7 @@ FLAGS = {
     "unpriced": "no charge could be computed; the amount is unknown, not zero",
     "quarantined": "the provider's usage breaks a rule of its API, so no meter of it is trusted",
     "no_usage": "a complete answer without usage",
+    "reported_differs": "the provider says it cost something else than the price book gives",
 }
 
 FINDINGS = {
@@ -33,6 +34,10 @@ UNPRICED_REMEDY = (
     "(`farebox prices list` shows what has one)."
 )
 QUARANTINED_REMEDY = "See the raw usage with `farebox calls --flag quarantined` and `farebox calls show CALL`."
+REPORTED_REMEDY = (
+    "See both figures with `farebox calls show` and that attempt. A price may have changed, or a contract or "
+    "the provider's region is not configured."
+)
 DAMAGED_REMEDY = "Look into the directory `damaged` in the data directory and check the disk."
 ASIDE_REMEDY = "Compare the provider's bill for these attempts; the records are kept in books/manifest.db."
 UNREADABLE_REMEDY = "Check the permissions and the disk; the next run tries again."

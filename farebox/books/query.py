@@ -29,6 +29,8 @@ from farebox.books.rows import (
     MeterRow,
     OutcomeRow,
     PartsRow,
+    RecordedRow,
+    ReportedRow,
     Totals,
     UnpricedRow,
     Window,
@@ -39,6 +41,7 @@ from farebox.journal.record import Done
 _TOTAL = "coalesce(sum(total_femto), 0)"
 _UNPRICED = "count(*) FILTER (total_femto IS NULL)"
 _GROUPS = {"model": "model", "key": "key_name", "user": '"user"', "provider": "provider", "tag": "tags[$tag]"}
+_FETCHED = 4096
 _LATENCIES = {"first token": "first_token_ns", "total": "total_ns", "gateway": "gateway_ns"}
 
 
@@ -107,6 +110,7 @@ class Books:
             groups=self._groups(by, tag),
             unpriced=self._unpriced(),
             findings=self._finding_rows(),
+            reported=self._reported(),
         )
 
     def calls(self, limit: int, wanted: CallFilter | None = None) -> list[CallRow]:
@@ -144,6 +148,19 @@ class Books:
         names = [column[0] for column in self._connection.description or ()]
         return [_attempt(dict(zip(names, row, strict=True))) for row in rows]
 
+    def recorded(self) -> Iterator[RecordedRow]:
+        """Yield what every attempt's price follows from, by book and time; only a few are in memory at once."""
+        fields = RecordedRow.__struct_fields__
+        columns = ", ".join("epoch_ns(sent_at)" if name == "sent_at_ns" else name for name in fields)
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(f"SELECT {columns} FROM attempts ORDER BY book, sent_at, attempt")  # noqa: S608 - constants of this file
+            while rows := cursor.fetchmany(_FETCHED):
+                for row in rows:
+                    yield _recorded(dict(zip(fields, row, strict=True)))
+        finally:
+            cursor.close()
+
     def _totals(self) -> Totals:
         row = self._run(
             f"""
@@ -163,20 +180,44 @@ class Books:
         return tuple(OutcomeRow(outcome, count, int(total), missing) for outcome, count, total, missing in rows)
 
     def _meters(self) -> tuple[MeterRow, ...]:
+        # The quantity of a contract's step and of a least amount is that of another line, and must not count twice.
         rows = self._run(
             """
             WITH metered AS (
-                SELECT meter, sum(quantity) AS quantity FROM (
-                    SELECT unnest(map_keys(meters)) AS meter, unnest(map_values(meters)) AS quantity FROM attempts)
+                SELECT meter, sum(quantity) AS quantity, sum(quantity) FILTER (missing) AS unpriced FROM (
+                    SELECT unnest(map_keys(meters)) AS meter, unnest(map_values(meters)) AS quantity,
+                        total_femto IS NULL AS missing FROM attempts)
                 GROUP BY meter),
+            lined AS (
+                SELECT line.meter AS meter, line.quantity AS quantity, line.amount_femto AS amount,
+                    starts_with(line.rate, 'contract/') AS agreed, ends_with(line.rate, '!least') AS least
+                FROM (SELECT unnest(lines) AS line FROM attempts)),
             priced AS (
-                SELECT line.meter AS meter, sum(line.quantity) AS quantity, sum(line.amount_femto) AS amount_femto
-                FROM (SELECT unnest(lines) AS line FROM attempts) GROUP BY line.meter)
-            SELECT meter, coalesce(metered.quantity, 0), coalesce(priced.quantity, 0), coalesce(amount_femto, 0)
-            FROM metered FULL JOIN priced USING (meter) ORDER BY coalesce(amount_femto, 0) DESC, meter
+                SELECT meter, sum(quantity) FILTER (NOT agreed AND NOT least) AS quantity,
+                    sum(amount) FILTER (NOT agreed) AS list, sum(amount) FILTER (agreed) AS agreed
+                FROM lined GROUP BY meter)
+            SELECT meter, coalesce(metered.quantity, priced.quantity, 0), coalesce(unpriced, 0), coalesce(list, 0),
+                coalesce(agreed, 0)
+            FROM metered FULL JOIN priced USING (meter) ORDER BY coalesce(list, 0) + coalesce(agreed, 0) DESC, meter
             """
         )
-        return tuple(MeterRow(meter, int(one), int(two), int(amount)) for meter, one, two, amount in rows)
+        return tuple(MeterRow(meter, *map(int, rest)) for meter, *rest in rows)
+
+    def _reported(self) -> tuple[ReportedRow, ...]:
+        rows = self._run(
+            """
+            WITH compared AS (
+                SELECT *, list_contains(flags, 'reported_differs') AS differs FROM attempts
+                WHERE reported_femto IS NOT NULL AND total_femto IS NOT NULL)
+            SELECT provider, count(*), count(*) FILTER (differs), sum(reported_femto), sum(total_femto),
+                coalesce(min(attempt) FILTER (differs), '')
+            FROM compared GROUP BY provider ORDER BY provider
+            """
+        )
+        return tuple(
+            ReportedRow(provider, attempts, differing, int(reported), int(charged), example)
+            for provider, attempts, differing, reported, charged, example in rows
+        )
 
     def _parts(self) -> PartsRow:
         size = " + ".join(f"coalesce(part_{part}, 0)" for part in PARTS)
@@ -268,19 +309,40 @@ def _read_manifest(books: Path) -> tuple[list[BookFile], list[Finding]]:
         raise BooksFailed(f"The books in {books} cannot be read: {error}") from error
 
 
+def _recorded(row: dict[str, Any]) -> RecordedRow:
+    row["flags"] = tuple(row["flags"])
+    row["lines"] = _lines(row["lines"])
+    row["total_femto"] = _whole(row["total_femto"])
+    row["region"], row["deployment"] = row["region"] or "", row["deployment"] or ""
+    return RecordedRow(**row)
+
+
+def _lines(lines: list[dict[str, Any]]) -> tuple[LineRow, ...]:
+    return tuple(
+        LineRow(
+            line["meter"],
+            line["quantity"],
+            int(line["unit_price_femto"]),
+            int(line["amount_femto"]),
+            line["rate"],
+            1 if line["per"] is None else line["per"],
+        )
+        for line in lines
+    )
+
+
 def _attempt(row: dict[str, Any]) -> AttemptRow:
     parts = {part: row[f"part_{part}"] for part in PARTS if row[f"part_{part}"] is not None}
-    lines = tuple(
-        LineRow(line["meter"], line["quantity"], int(line["unit_price_femto"]), int(line["amount_femto"]), line["rate"])
-        for line in row["lines"]
-    )
     special = {
         "sent_at_ns": row["sent_at"],
         "done_at_ns": row["done_at"],
         "parts": parts,
-        "lines": lines,
+        "lines": _lines(row["lines"]),
         "flags": tuple(row["flags"]),
         "total_femto": _whole(row["total_femto"]),
+        "region": row["region"] or "",
+        "deployment": row["deployment"] or "",
+        "reported_femto": _whole(row["reported_femto"]),
     }
     names = AttemptRow.__struct_fields__
     return AttemptRow(**{name: special[name] if name in special else row[name] for name in names})

@@ -50,12 +50,41 @@ class OutcomeRow(msgspec.Struct, frozen=True):
 
 
 class MeterRow(msgspec.Struct, frozen=True):
-    """A meter: its quantity as metered, the part of it that was priced, and the amount of its lines."""
+    """A meter and its lines.
+
+    Attributes:
+        meter: name in `usage.METERS`.
+        quantity: of the meter's smallest part, as metered; of a meter that only lines have, as billed.
+        unpriced_quantity: the part of it that attempts without a price have.
+        list_femto: sum of the lines at published prices.
+        contract_femto: sum of the steps of contracts, which change the price of quantities that other lines have.
+    """
 
     meter: str
     quantity: int
-    priced_quantity: int
-    amount_femto: int
+    unpriced_quantity: int
+    list_femto: int
+    contract_femto: int
+
+
+class ReportedRow(msgspec.Struct, frozen=True):
+    """What a provider says its attempts cost, where they have a price of ours too.
+
+    Attributes:
+        provider: as configured.
+        attempts: those with both figures.
+        differing: of these, those with the flag ``reported_differs``.
+        reported_femto: sum of the provider's figures.
+        charged_femto: sum of ours.
+        example: an attempt that differs, or "".
+    """
+
+    provider: str
+    attempts: int
+    differing: int
+    reported_femto: int
+    charged_femto: int
+    example: str
 
 
 class PartsRow(msgspec.Struct, frozen=True):
@@ -136,16 +165,18 @@ class AuditRows(msgspec.Struct, frozen=True):
     groups: tuple[GroupRow, ...]
     unpriced: tuple[UnpricedRow, ...]
     findings: tuple[FindingRow, ...]
+    reported: tuple[ReportedRow, ...] = ()
 
 
 class LineRow(msgspec.Struct, frozen=True):
-    """A line of a charge."""
+    """A line of a charge, see `charge.Line`."""
 
     meter: str
     quantity: int
     unit_price_femto: int
     amount_femto: int
     rate: str
+    per: int = 1
 
 
 class AttemptRow(msgspec.Struct, frozen=True):
@@ -191,6 +222,35 @@ class AttemptRow(msgspec.Struct, frozen=True):
     total_ns: int
     gateway_ns: int
     writer: str
+    region: str = ""
+    deployment: str = ""
+    reported_femto: int | None = None
+
+
+class RecordedRow(msgspec.Struct, frozen=True, gc=False):
+    """What is on record of an attempt that its price follows from, and its price; see `schema.COLUMNS`."""
+
+    attempt: str
+    sent_at_ns: int
+    provider: str
+    rate_provider: str
+    model: str
+    provider_operation: str
+    asked_tier: str
+    body_bytes: int
+    output_cap: int | None
+    outcome: str
+    flags: tuple[str, ...]
+    usage_raw: str
+    meters: dict[str, int]
+    lines: tuple[LineRow, ...]
+    total_femto: int | None
+    unpriced: str
+    book: str
+    answered_model: str
+    service_tier: str
+    region: str = ""
+    deployment: str = ""
 
 
 class CallRow(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """One row per attempt: the columns of the books, and the row that a `Sent` and its `Done` make.
 
-Columns are added at the end and never change their meaning; a file written before a column existed reads
-NULL there. NULL means "not reported", which is not 0. Amounts are whole femtodollars (1e-15 USD).
+Columns are added at the end and never change their meaning; a file written before a column, or a field of a line,
+existed reads NULL there. NULL means "not reported", which is not 0. Amounts are whole femtodollars (1e-15 USD).
 """
 
 import msgspec
@@ -28,7 +28,8 @@ class Column(msgspec.Struct, frozen=True):
 
 
 LINE_KIND = (
-    "STRUCT(meter VARCHAR, quantity BIGINT, unit_price_femto DECIMAL(38,0), amount_femto DECIMAL(38,0), rate VARCHAR)[]"
+    "STRUCT(meter VARCHAR, quantity BIGINT, unit_price_femto DECIMAL(38,0), amount_femto DECIMAL(38,0), "
+    "rate VARCHAR, per BIGINT)[]"
 )
 
 COLUMNS: tuple[Column, ...] = (
@@ -67,7 +68,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("meters", "MAP(VARCHAR, BIGINT)", "disjoint quantities by meter"),
     Column("input_tokens", "BIGINT", "sum of the input meters"),
     Column("output_tokens", "BIGINT", "sum of the output meters"),
-    Column("lines", LINE_KIND, "the charge, line by line; amount = quantity x unit price"),
+    Column("lines", LINE_KIND, "the charge, line by line, see below"),
     Column("total_femto", "DECIMAL(38,0)", "sum of the lines in femtodollars, NULL where unpriced"),
     Column("unpriced", "VARCHAR", "why there is no price, or empty"),
     Column("book", "VARCHAR", "hash of the price book"),
@@ -78,6 +79,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("total_ns", "BIGINT", "from sending to the end"),
     Column("gateway_ns", "BIGINT", "time spent inside Farebox"),
     Column("writer", "VARCHAR", "directory in the journal that the attempt came from"),
+    Column("region", "VARCHAR", "of the provider's endpoint as configured, or empty"),
+    Column("deployment", "VARCHAR", "kind of deployment behind the endpoint as configured, or empty"),
+    Column("reported_femto", "DECIMAL(38,0)", "what the provider says the attempt cost, in femtodollars"),
 )
 
 _MOMENTS = ("sent_at", "done_at")
@@ -91,6 +95,7 @@ class LinePart(msgspec.Struct, gc=False):
     unit_price_femto: int
     amount_femto: int
     rate: str
+    per: int
 
 
 class Row(msgspec.Struct, gc=False):
@@ -142,6 +147,9 @@ class Row(msgspec.Struct, gc=False):
     total_ns: int
     gateway_ns: int
     writer: str
+    region: str
+    deployment: str
+    reported_femto: int | None
 
 
 def row_of(sent: Sent, done: Done, writer: str) -> Row:
@@ -184,7 +192,7 @@ def row_of(sent: Sent, done: Done, writer: str) -> Row:
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         lines=[
-            LinePart(line.meter, line.quantity, line.unit_price_femto, line.amount_femto, line.rate)
+            LinePart(line.meter, line.quantity, line.unit_price_femto, line.amount_femto, line.rate, line.per)
             for line in done.lines
         ],
         total_femto=done.total_femto,
@@ -197,6 +205,9 @@ def row_of(sent: Sent, done: Done, writer: str) -> Row:
         total_ns=done.total_ns,
         gateway_ns=done.gateway_ns,
         writer=writer,
+        region=sent.region,
+        deployment=sent.deployment,
+        reported_femto=done.reported_femto,
     )
 
 
@@ -235,12 +246,17 @@ def select_from_json(path: str) -> str:
 
 
 def select_from_files(paths: list[str]) -> str:
-    """Return SQL that reads the books' columns from Parquet files; of no files it makes an empty table."""
+    """Return SQL that reads the books' columns from Parquet files; of no files it makes an empty table.
+
+    Every column is there whatever the age of the files: what they lack is NULL.
+    """
+    columns = ", ".join(f'NULL::{column.kind} AS "{column.name}"' for column in COLUMNS)
+    nothing = f"SELECT {columns} WHERE false"
     if not paths:
-        nothing = ", ".join(f'NULL::{column.kind} AS "{column.name}"' for column in COLUMNS)
-        return f"SELECT {nothing} WHERE false"
+        return nothing
     listed = ", ".join(_quoted(path) for path in paths)
-    return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"  # noqa: S608 - as above
+    read = f"read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
+    return f"SELECT * FROM ({nothing} UNION ALL BY NAME SELECT * FROM {read})"  # noqa: S608 - as above
 
 
 def day_of(at_ns: int) -> int:

@@ -6,10 +6,20 @@ from rich.console import Console
 
 from farebox.analyse.audit import Alarm, AuditReport, MeterCost
 from farebox.analyse.meanings import FLAGS, OUTCOMES
-from farebox.books.rows import FlagRow, GroupRow, OutcomeRow
+from farebox.books.rows import FlagRow, GroupRow, OutcomeRow, ReportedRow
 from farebox.money import usd_text
-from farebox.present.amounts import cost_text, moment_text, percent, short_duration, short_moment, short_usd
+from farebox.present.amounts import (
+    cost_text,
+    meter_label,
+    moment_text,
+    percent,
+    short_duration,
+    short_moment,
+    short_quantity,
+    short_usd,
+)
 from farebox.present.tables import print_table
+from farebox.prices.arithmetic import quantity_text
 
 GROUPS_SHOWN = 20
 EMPTY = (
@@ -32,13 +42,14 @@ def show_audit(report: AuditReport, console: Console) -> None:
     _show_parts(report, console)
     _show_latencies(report, console)
     _show_outcomes(report, console)
+    _show_reported(report, console)
     _show_alarms(report, console)
     console.print()
     console.print(f"Total exactly: ${usd_text(report.total_femto)}" + _missing(report.unpriced_attempts))
 
 
 def audit_json(report: AuditReport) -> dict[str, Any]:
-    """Return an audit for ``--json``: amounts are exact decimal strings of USD, durations nanoseconds."""
+    """Return an audit for ``--json``: amounts and quantities are exact decimal strings, durations nanoseconds."""
     return {
         "since": moment_text(report.window.since_ns),
         "until": moment_text(report.window.until_ns),
@@ -75,6 +86,7 @@ def audit_json(report: AuditReport) -> dict[str, Any]:
         },
         "outcomes": [{"outcome": row.outcome, **_amount_json(row)} for row in report.outcomes],
         "flags": [{"flag": row.flag, **_amount_json(row)} for row in report.flags],
+        "reported": [_reported_json(row) for row in report.reported],
         "alarms": [_alarm_json(alarm) for alarm in report.alarms],
         "notes": list(report.notes),
     }
@@ -84,10 +96,22 @@ def _meter_json(row: MeterCost) -> dict[str, Any]:
     return {
         "meter": row.meter,
         "unit": row.unit,
-        "quantity": row.quantity,
-        "unpriced_quantity": row.unpriced_quantity,
+        "quantity": quantity_text(row.meter, row.quantity),
+        "unpriced_quantity": quantity_text(row.meter, row.unpriced_quantity),
+        "list_usd": usd_text(row.list_femto),
+        "contract_usd": usd_text(row.contract_femto),
         "amount_usd": usd_text(row.amount_femto),
         "share": row.share,
+    }
+
+
+def _reported_json(row: ReportedRow) -> dict[str, Any]:
+    return {
+        "provider": row.provider,
+        "attempts": row.attempts,
+        "differing": row.differing,
+        "reported_usd": usd_text(row.reported_femto),
+        "charged_usd": usd_text(row.charged_femto),
     }
 
 
@@ -134,17 +158,25 @@ def _missing(unpriced: int) -> str:
 
 
 def _show_costs(report: AuditReport, console: Console) -> None:
-    rows = [
-        (
-            row.meter + (" (calls)" if row.unit == "call" else ""),
-            f"{row.quantity:,}",
-            f"{row.unpriced_quantity:,}" if row.unpriced_quantity else "",
-            "unknown" if row.unpriced_quantity and not row.amount_femto else short_usd(row.amount_femto),
-            percent(row.share),
+    columns = ["meter", ">quantity", ">not priced", ">cost", ">share"]
+    agreed = any(row.contract_femto for row in report.meters)
+    if agreed:
+        columns[3:4] = [">list", ">contract", ">net"]
+    rows = []
+    for row in report.meters:
+        unknown = row.unpriced_quantity and not row.list_femto
+        steps = (short_usd(row.list_femto), short_usd(row.contract_femto)) if agreed else ()
+        rows.append(
+            (
+                meter_label(row.meter),
+                short_quantity(row.meter, row.quantity),
+                short_quantity(row.meter, row.unpriced_quantity) if row.unpriced_quantity else "",
+                *steps,
+                "unknown" if unknown else short_usd(row.amount_femto),
+                percent(row.share),
+            )
         )
-        for row in report.meters
-    ]
-    print_table(console, "Tokens and cost by line", ("meter", ">quantity", ">not priced", ">cost", ">share"), rows)
+    print_table(console, "Tokens and cost by line", columns, rows)
 
 
 def _show_groups(report: AuditReport, console: Console) -> None:
@@ -201,6 +233,23 @@ def _show_outcomes(report: AuditReport, console: Console) -> None:
             for row in report.flags
         ]
         print_table(console, "Flagged attempts", ("flag", ">attempts", ">cost", "meaning"), flagged)
+
+
+def _show_reported(report: AuditReport, console: Console) -> None:
+    if not report.reported:
+        return
+    rows = [
+        (
+            row.provider,
+            f"{row.attempts:,}",
+            f"{row.differing:,}",
+            short_usd(row.reported_femto),
+            short_usd(row.charged_femto),
+        )
+        for row in report.reported
+    ]
+    columns = ("provider", ">attempts", ">differing", ">its figure", ">price book")
+    print_table(console, "What providers say their attempts cost", columns, rows)
 
 
 def _show_alarms(report: AuditReport, console: Console) -> None:

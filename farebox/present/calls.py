@@ -1,5 +1,11 @@
-"""Calls as a list, and one call explained to the last line of its charge."""
+"""Calls as a list, and one call explained to the last line of its charge.
 
+A step of a contract stands below the line whose price it changes, with the share that it takes off.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -8,11 +14,23 @@ from rich.console import Console
 from farebox.analyse.meanings import FLAGS, OUTCOMES
 from farebox.books.rows import AttemptRow, CallRow, LineRow
 from farebox.money import usd_text
-from farebox.present.amounts import cost_text, moment_text, percent, short_duration, short_moment
+from farebox.present.amounts import (
+    cost_text,
+    grouped,
+    moment_text,
+    percent,
+    price_label,
+    short_duration,
+    short_moment,
+    short_quantity,
+)
 from farebox.present.tables import print_facts, print_table
+from farebox.prices.arithmetic import quantity_text, unit_price_text
 from farebox.usage import METERS
 
-_PER_MILLION = 10**6
+_CONTRACT = "contract/"
+_POOL = "pool/"
+_LEAST = "!least"
 
 
 def show_calls(calls: list[CallRow], console: Console) -> None:
@@ -87,19 +105,27 @@ def _attempt_json(attempt: AttemptRow) -> dict[str, Any]:
     fields = msgspec.structs.asdict(attempt)
     fields["sent_at"] = moment_text(fields.pop("sent_at_ns"))
     fields["done_at"] = moment_text(fields.pop("done_at_ns"))
-    total = fields.pop("total_femto")
+    total, reported = fields.pop("total_femto"), fields.pop("reported_femto")
     fields["total_usd"] = None if total is None else usd_text(total)
-    fields["lines"] = [
-        {
-            "meter": line.meter,
-            "quantity": line.quantity,
-            "unit_price_usd": usd_text(line.unit_price_femto),
-            "amount_usd": usd_text(line.amount_femto),
-            "rate": line.rate,
-        }
-        for line in attempt.lines
-    ]
+    fields["reported_usd"] = None if reported is None else usd_text(reported)
+    fields["meters"] = {meter: quantity_text(meter, quantity) for meter, quantity in attempt.meters.items()}
+    fields["lines"] = [_line_json(line) for line in attempt.lines]
     return fields
+
+
+def _line_json(line: LineRow) -> dict[str, Any]:
+    meter = METERS.get(line.meter)
+    least = line.rate.endswith(_LEAST)  # one amount, whatever the quantity
+    per, scale = (1, 1) if meter is None or least else (meter.per, meter.scale)
+    return {
+        "meter": line.meter,
+        "quantity": "1" if least else quantity_text(line.meter, line.quantity),
+        "unit": "line" if least else "unit" if meter is None else meter.unit,
+        "unit_price_usd": unit_price_text(line.unit_price_femto, line.per, per * scale),
+        "per": per,
+        "amount_usd": usd_text(line.amount_femto),
+        "rate": line.rate,
+    }
 
 
 def _show_attempt(attempt: AttemptRow, console: Console) -> None:
@@ -118,12 +144,15 @@ def _show_attempt(attempt: AttemptRow, console: Console) -> None:
             ("answered by", attempt.answered_model),
             ("tier asked for", attempt.asked_tier),
             ("service tier", attempt.service_tier),
+            ("region", attempt.region),
+            ("deployment", attempt.deployment),
             ("provider's id", attempt.provider_request),
             ("finish", attempt.finish),
             ("error", attempt.error),
             ("input parts", _parts_text(attempt.parts)),
             ("raw usage", attempt.usage_raw),
-            ("meters", ", ".join(f"{name} {count:,}" for name, count in attempt.meters.items())),
+            ("meters", ", ".join(f"{name} {short_quantity(name, size)}" for name, size in attempt.meters.items())),
+            ("reported", _reported_text(attempt)),
         )
         if value
     ]
@@ -137,10 +166,7 @@ def _show_charge(attempt: AttemptRow, console: Console) -> None:
         console.print()
         console.print(f"UNPRICED: {attempt.unpriced}")
     elif attempt.lines:
-        rows = [
-            (line.meter, f"{line.quantity:,}", _unit_price(line), f"${usd_text(line.amount_femto)}", line.rate)
-            for line in attempt.lines
-        ]
+        rows = _line_rows(attempt.lines)
         rows.append(("total", "", "", f"${usd_text(attempt.total_femto)}", ""))
         print_table(console, "", ("meter", ">quantity", ">unit price", ">amount", "rate"), rows)
     else:
@@ -149,12 +175,52 @@ def _show_charge(attempt: AttemptRow, console: Console) -> None:
     console.print(f"price book {attempt.book[:12]}")
 
 
-def _unit_price(line: LineRow) -> str:
-    """Return the price of a million tokens, or of one unit where the meter counts calls."""
-    meter = METERS.get(line.meter)
-    if meter is not None and meter.unit == "call":
-        return f"${usd_text(line.unit_price_femto)}/call"
-    return f"${usd_text(line.unit_price_femto * _PER_MILLION)}/1M"
+def _reported_text(attempt: AttemptRow) -> str:
+    if attempt.reported_femto is None:
+        return ""
+    text = f"${usd_text(attempt.reported_femto)} by the provider"
+    if attempt.total_femto is None or attempt.reported_femto == attempt.total_femto:
+        return text
+    return f"{text}, {_signed_usd(attempt.reported_femto - attempt.total_femto)} to the price book"
+
+
+def _line_rows(lines: Sequence[LineRow]) -> list[tuple[str, str, str, str, str]]:
+    rows = []
+    for index, line in enumerate(lines):
+        name, quantity = line.meter, grouped(quantity_text(line.meter, line.quantity))
+        price = price_label(line.unit_price_femto, line.per, line.meter)
+        if line.rate.startswith(_CONTRACT):
+            name, quantity = _step_name(line, lines[:index]), ""
+        elif line.rate.startswith(_POOL):
+            price = "free"
+        elif line.rate.endswith(_LEAST):
+            name, quantity, price = f"{line.meter} at least", "", ""
+        elif line.meter == "reported_cost":
+            quantity, price = "", "as reported"
+        rows.append((name, quantity, price, _usd(line.amount_femto), line.rate))
+    return rows
+
+
+def _step_name(step: LineRow, before: Sequence[LineRow]) -> str:
+    """Return a step's contract and by how much it changes the price that the lines before it had come to."""
+    name = step.rate.removeprefix(_CONTRACT).partition("#")[0]
+    so_far = sum(
+        Fraction(line.unit_price_femto, line.per)
+        for line in before
+        if line.meter == step.meter and line.quantity == step.quantity and not line.rate.endswith(_LEAST)
+    )
+    if not so_far:
+        return f"  contract {name}"
+    change = round(Fraction(step.unit_price_femto, step.per) / so_far * 10_000)
+    return f"  contract {name} {Decimal(change).scaleb(-2).normalize():+f} %"
+
+
+def _usd(femto: int) -> str:
+    return f"-${usd_text(-femto)}" if femto < 0 else f"${usd_text(femto)}"
+
+
+def _signed_usd(femto: int) -> str:
+    return _usd(femto) if femto < 0 else f"+{_usd(femto)}"
 
 
 def _parts_text(parts: dict[str, int]) -> str:
