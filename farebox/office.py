@@ -16,7 +16,7 @@ from farebox.books.parquet import BooksFailed
 from farebox.journal.record import Done, Sent
 from farebox.meter import lost
 from farebox.prices.book import PriceBook
-from farebox.state.pricebook import load_book
+from farebox.state.archive import use_book
 from farebox.state.settings import load_settings
 
 _TICK_S = 5.0  # reports bring the books up to date themselves; larger passes cost half as much a call
@@ -37,7 +37,7 @@ def main() -> None:
     signal.set_wakeup_fd(wake_write)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    assume = partial(assume_lost, load_book(settings.price_files))
+    assume = partial(assume_lost, use_book(settings.data_dir, settings.price_files))
     watched = [wake_read] if settings.life_fd is None else [wake_read, settings.life_fd]
     stopping = False
     while not stopping:

@@ -24,8 +24,8 @@ from farebox.ids import IdSource
 from farebox.journal.writer import JournalWriter, sync
 from farebox.listen import Listener
 from farebox.route import Routes, address_of
+from farebox.state.archive import use_book
 from farebox.state.keys import KeyStore, load_pepper
-from farebox.state.pricebook import load_book
 from farebox.state.settings import Settings, load_settings
 
 _KEYS_POLL_S = 0.25
@@ -82,7 +82,7 @@ async def run(settings: Settings) -> None:
         alarm=Alarm(),
         clock=clock,
         journal=journal,
-        book=load_book(settings.price_files),
+        book=use_book(data_dir, settings.price_files),
         routes=Routes(config),
         upstreams={provider.name: _upstream(provider) for provider in config.providers},
         limits=config.limits,

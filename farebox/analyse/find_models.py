@@ -204,9 +204,10 @@ def sort_models(models: list[Found], by: str) -> list[Found]:
     Args:
         models: to be sorted.
         by: ``cost``, ``input``, ``output`` (the cheapest first), ``context``, ``released`` (the largest, the latest
-            first) or ``name``. What is not known comes last.
+            first) or ``name``. What is not known comes last; of equals, the larger context window comes first.
     """
-    return sorted(models, key=lambda found: (_rank(found, by), found.model, found.provider))
+    second = "name" if by == "name" else "context"
+    return sorted(models, key=lambda found: (_rank(found, by), _rank(found, second), found.model, found.provider))
 
 
 def _rank(found: Found, by: str) -> tuple[bool, Fraction | int]:

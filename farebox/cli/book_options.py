@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +15,13 @@ import click
 from farebox.cli.options import find_config
 from farebox.config import parse
 from farebox.errors import ConfigError
+from farebox.normalise.allowances import read_allowances
+from farebox.normalise.context import read_context
+from farebox.normalise.detect import provider_id
 from farebox.prices.arithmetic import parse_units
 from farebox.prices.book import PriceBook
+from farebox.prices.choose import Position, Rating
+from farebox.prices.rates import Model
 from farebox.providers.profile import PROFILES
 from farebox.state.pricebook import load_book
 from farebox.usage import METERS, Usage
@@ -25,6 +31,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Meters that have an option of their own; all others are given with --meter.
 _PLAIN = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
 _SUGGESTED = 4
+# Who sells models of its own: where several providers price an id, the first of these is meant. Those that sell
+# other makers' models too come last.
+MAKERS = (
+    *("openai", "anthropic", "deepseek", "x-ai", "mistral", "cohere", "perplexity", "dashscope", "moonshotai"),
+    *("minimax", "zai", "google", "aws"),
+)
 
 
 def prices_option(command: _Command) -> _Command:
@@ -96,17 +108,22 @@ def price_files(config_path: Path | None) -> list[Path]:
     return [config_path.parent / name for name in config.prices]
 
 
-def find_provider(book: PriceBook, model: str, provider: str | None) -> str:
-    """Return the provider that was named, or the only one whose card knows the model.
+def find_provider(book: PriceBook, model: str, provider: str | None) -> tuple[str, list[str]]:
+    """Return the provider to take and the others that price the model.
+
+    It is the one that was named; else the only one whose card knows the model; else the one that makes it, if it is
+    among `MAKERS`.
 
     Raises:
         click.UsageError: where it cannot be told.
     """
     if provider is not None:
-        return provider
+        return provider_id(provider), []
     known = providers_of(book, model)
-    if len(known) == 1:
-        return known[0]
+    makers = [name for name in MAKERS if name in known]
+    if len(known) == 1 or makers:
+        chosen = makers[0] if makers else known[0]
+        return chosen, [name for name in known if name != chosen]
     if known:
         raise click.UsageError(f"{model} is priced by {', '.join(known)}; say which with --provider")
     raise click.UsageError(f"no card knows {model}{_suggest(book, model)}")
@@ -200,6 +217,38 @@ def read_quantity(meter: str, quantity: str, option: str) -> int:
         raise click.UsageError(f"{option} {meter}: {error}") from None
 
 
+def rating_of(named: tuple[str, str], usage: Usage, context: dict[str, Any], now_ns: int) -> Rating:
+    """Return what there is to price of a usage that is given in meters.
+
+    Args:
+        named: provider and model.
+        usage: the meters.
+        context: tier, region, time and whatever else the price depends on.
+        now_ns: the time where the context says none, nanoseconds since the epoch.
+
+    Raises:
+        BadContext: where a value of the context cannot be used.
+    """
+    known = read_context(context)
+    tier, processing = known.service_tier, known.processing
+    if tier == "batch":
+        tier, processing = None, "batch"
+    period = read_allowances({}, context, usage.meters, None)
+    return Rating(
+        provider=provider_id(named[0]),
+        answered=known.answered,
+        asked=named[1],
+        usage=usage,
+        at_ns=now_ns if known.at_ns is None else known.at_ns,
+        service_tier=known.asked_tier if tier is None and processing is None else tier,
+        processing=processing,
+        speed=known.speed,
+        region=known.region,
+        facts=known.facts,
+        position=Position(period.used, period.free, period.days) if period.given else None,
+    )
+
+
 def usage_of(meters: dict[str, int]) -> Usage:
     """Return the usage that meters make."""
     return Usage(meters, sum(count for name, count in meters.items() if METERS[name].family == "input"))
@@ -208,12 +257,13 @@ def usage_of(meters: dict[str, int]) -> Usage:
 def _suggest(book: PriceBook, model: str) -> str:
     """Return ids that look like one that nobody knows, in words."""
     wanted = model.lower().rpartition("/")[2]
-    near = [
-        f"{provider}/{known.id}"
-        for provider in book.providers()
-        for known in getattr(book.card(provider), "models", ())
-        if wanted in known.id.lower() or known.id.lower() in wanted
-    ]
+    known = {one.id.lower(): f"{provider}/{one.id}" for provider in book.providers() for one in _models(book, provider)}
+    near = get_close_matches(wanted, known, _SUGGESTED, 0.7)
     if near:
-        return f"; near it: {', '.join(near[:_SUGGESTED])} (farebox models '*{wanted}*' lists more)"
-    return "; farebox prices list names those there are"
+        return f"; near it: {', '.join(known[name] for name in near)}"
+    return "; `farebox models` lists those there are"
+
+
+def _models(book: PriceBook, provider: str) -> tuple[Model, ...]:
+    card = book.card(provider)
+    return card.models if card else ()

@@ -23,12 +23,13 @@ from farebox.cli.book_options import (
     usage_of,
 )
 from farebox.cli.options import json_option
-from farebox.errors import ConfigError, UsageViolation
+from farebox.errors import FareboxError
+from farebox.normalise.context import read_context
 from farebox.present.compared import compared_json, show_compared
 from farebox.present.tables import make_console
 from farebox.prices.book import PriceBook
 from farebox.prices.rates import STANDARD
-from farebox.quote import read_rating
+from farebox.quote import read_usage
 from farebox.usage import METERS, Usage
 
 _UNPRICED = 1
@@ -40,6 +41,7 @@ _GLOB = frozenset("*?[")
 @click.option("--usage", "usage_from", metavar="JSON|FILE|-", help="Meters, or a provider's raw usage object.")
 @click.option("--provider", help="Only this provider's models.")
 @click.option("--tiers", default=STANDARD, show_default=True, metavar="LIST", help="Such as standard,batch,flex.")
+@click.option("--context", "context_from", metavar="JSON|FILE|-", help="Region, deployment, time, ...")
 @click.option("--region", metavar="REGION", help="Region of the inference or of the endpoint.")
 @meter_options
 @at_option
@@ -54,14 +56,9 @@ def compare(models: tuple[str, ...], own_files: tuple[Path, ...], *, as_json: bo
     book = load(own_files)
     try:
         chosen = _choose_models(book, models, options["provider"])
-        terms = Terms(
-            usage=_read_usage(chosen, options),
-            at_ns=read_instant(options["at"]),
-            tiers=_read_tiers(options["tiers"]),
-            region=options["region"],
-        )
+        terms = _read_terms(chosen, options)
         found = compare_models(book, chosen, terms)
-    except (ConfigError, UsageViolation, ValueError) as error:
+    except (FareboxError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     if as_json:
         click.echo(json.dumps(compared_json(book, terms, found), indent=2))
@@ -108,7 +105,19 @@ def _expand_at(book: PriceBook, name: str, provider: str) -> list[tuple[str, str
     return [(provider, model.id) for model in (card.models if card else ()) if fnmatchcase(model.id, name)]
 
 
-def _read_usage(models: list[tuple[str, str]], options: dict[str, Any]) -> Usage:
+def _read_terms(models: list[tuple[str, str]], options: dict[str, Any]) -> Terms:
+    known = read_context({} if options["context_from"] is None else read_object(options["context_from"], "--context"))
+    said_ns = known.at_ns if options["at"] is None else None
+    return Terms(
+        usage=_read_usage(models, known.api, options),
+        at_ns=read_instant(options["at"]) if said_ns is None else said_ns,
+        tiers=_read_tiers(options["tiers"]),
+        region=options["region"] or known.region,
+        facts=known.facts,
+    )
+
+
+def _read_usage(models: list[tuple[str, str]], api: str, options: dict[str, Any]) -> Usage:
     meters = take_meters(options)
     given = options["usage_from"]
     if (given is None) == (not meters):
@@ -118,8 +127,7 @@ def _read_usage(models: list[tuple[str, str]], options: dict[str, Any]) -> Usage
     raw = read_object(given, "--usage")
     if raw and set(raw) <= set(METERS):
         return usage_of({name: read_quantity(name, str(raw[name]), "--usage") for name in METERS if name in raw})
-    provider, model = models[0]
-    return read_rating(provider, model, raw, {}, 0).usage
+    return read_usage(*models[0], raw, api)
 
 
 def _read_tiers(text: str) -> tuple[str, ...]:

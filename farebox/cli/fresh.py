@@ -8,13 +8,12 @@ import click
 
 from farebox.books.ingest import IngestPlan, IngestReport, ingest_once
 from farebox.books.parquet import BooksFailed
-from farebox.config import parse
+from farebox.cli.book_options import price_files
 from farebox.errors import ConfigError
 from farebox.journal.record import Done, Sent
 from farebox.meter import lost
 from farebox.prices.book import PriceBook
-from farebox.providers.profile import PROFILES
-from farebox.state.pricebook import load_book
+from farebox.state.archive import use_book
 
 _WAIT_S = 5.0  # for an office that is ingesting; it is as good as doing it here
 
@@ -26,7 +25,7 @@ def freshen(data_dir: Path, config_path: Path | None) -> IngestReport:
 
     @cache
     def price_book() -> PriceBook:
-        return load_book(_price_files(config_path))
+        return use_book(data_dir, price_files(config_path))
 
     def assume(sent: Sent) -> Done:
         return lost(price_book(), sent, time.time_ns())
@@ -36,15 +35,3 @@ def freshen(data_dir: Path, config_path: Path | None) -> IngestReport:
     except (BooksFailed, ConfigError) as error:
         click.echo(f"farebox: the books are shown as they are: {error}", err=True)
         return IngestReport()
-
-
-def _price_files(config_path: Path | None) -> list[Path]:
-    """Return the user's own price files; no secret of the configuration is needed for that."""
-    if config_path is None:
-        return []
-    try:
-        text = config_path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{config_path}: cannot be read: {error}") from None
-    config = parse(text, str(config_path), lambda value: value, frozenset(PROFILES))
-    return [config_path.parent / name for name in config.prices]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from farebox.charge import Charge
 from farebox.cli.book_options import (
@@ -15,6 +14,7 @@ from farebox.cli.book_options import (
     load,
     meter_options,
     prices_option,
+    rating_of,
     read_instant,
     read_object,
     take_meters,
@@ -22,10 +22,9 @@ from farebox.cli.book_options import (
 )
 from farebox.cli.options import json_option
 from farebox.cli.price_lines import failure_code, price_lines
-from farebox.errors import ConfigError, UsageViolation
+from farebox.errors import FareboxError
 from farebox.present.explained import explanation_json, show_explanation
 from farebox.present.tables import make_console
-from farebox.prices.book import PriceBook
 from farebox.prices.choose import Rating
 from farebox.prices.explain import explain
 from farebox.quote import read_rating
@@ -76,17 +75,20 @@ def price(model: str | None, named: str | None, own_files: tuple[Path, ...], *, 
     if (model is None) == (named is None):
         raise click.UsageError("name one MODEL, such as `farebox price gpt-4o --input 1000 --output 200`")
     try:
-        rating = _read_rating(book, model or named or "", options)
+        provider, others = find_provider(book, model or named or "", options["provider"])
+        rating = _read_rating((provider, model or named or ""), options)
         explanation = explain(book, rating)
-    except (ConfigError, UsageViolation, ValueError) as error:
+    except (FareboxError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     if as_json:
-        said = explanation_json(rating, explanation)
+        said = {**explanation_json(rating, explanation), "also_priced_by": others}
         if "error" in said:
             said["error"]["code"] = failure_code(book, rating)
         click.echo(json.dumps(said, indent=2))
     else:
         show_explanation(book, rating, explanation, make_console())
+        if others:
+            click.echo(f"\nalso      priced by {', '.join(others)}: see --provider, or `farebox compare`")
     if not isinstance(explanation.result, Charge):
         sys.exit(_UNPRICED)
 
@@ -100,8 +102,7 @@ def _refuse_beside_lines(model: str | None, options: dict[str, Any]) -> None:
         raise click.UsageError(f"--jsonl takes everything from its lines: leave out {named}")
 
 
-def _read_rating(book: PriceBook, model: str, options: dict[str, Any]) -> Rating:
-    provider = find_provider(book, model, options["provider"])
+def _read_rating(named: tuple[str, str], options: dict[str, Any]) -> Rating:
     meters = take_meters(options)
     context = {} if options["context_from"] is None else read_object(options["context_from"], "--context")
     context |= {key: options[name] for name, key in _CONTEXT_KEYS.items() if options[name] is not None}
@@ -113,17 +114,7 @@ def _read_rating(book: PriceBook, model: str, options: dict[str, Any]) -> Rating
     if meters:
         if options["usage_from"] is not None:
             raise click.UsageError("give either --usage or meters, not both")
-        rating = read_rating(provider, model, {"input_tokens": 0, "output_tokens": 0}, context, now_ns)
-        return msgspec.structs.replace(rating, usage=usage_of(meters))
+        return rating_of(named, usage_of(meters), context, now_ns)
     if options["usage_from"] is None:
         raise click.UsageError("say what was used: --input N --output N, --meter NAME=QUANTITY or --usage JSON")
-    return read_rating(provider, model, _read_usage(options["usage_from"]), context, now_ns)
-
-
-def _read_usage(given: str) -> dict[str, Any]:
-    """Return a usage object; one within a whole answer is found too."""
-    raw = read_object(given, "--usage")
-    for key in ("usage", "usageMetadata", "usage_metadata"):
-        if isinstance(raw.get(key), dict):
-            return dict(raw[key])
-    return raw
+    return read_rating(*named, read_object(options["usage_from"], "--usage"), context, now_ns)
