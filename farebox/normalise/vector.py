@@ -219,7 +219,7 @@ def _add_cache_storage(
 
 def _stored_tokens(raw: Mapping[str, Any], context: Mapping[str, Any], meters: Mapping[str, int]) -> Fraction:
     """Return how many tokens a cache holds: as it is said, else those that were read from it."""
-    for source in (raw, context):
+    for source in (context, raw):
         for key, value in source.items():
             named = read_name(key)
             if named is not None and named.role == "tokens" and named.of in _KEPT and parse_number(value):
