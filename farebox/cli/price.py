@@ -23,7 +23,7 @@ from farebox.cli.book_options import (
 from farebox.cli.options import json_option
 from farebox.cli.price_lines import failure_code, price_lines
 from farebox.errors import FareboxError
-from farebox.present.explained import explanation_json, show_explanation
+from farebox.present.explained import explanation_json, say, show_explanation
 from farebox.present.tables import make_console
 from farebox.prices.choose import Rating
 from farebox.prices.explain import explain
@@ -88,7 +88,7 @@ def price(model: str | None, named: str | None, own_files: tuple[Path, ...], *, 
     else:
         show_explanation(book, rating, explanation, make_console())
         if others:
-            click.echo(f"\nalso      priced by {', '.join(others)}: see --provider, or `farebox compare`")
+            say(make_console(), f"\nalso      priced by {', '.join(others)}: see --provider, or farebox compare")
     if not isinstance(explanation.result, Charge):
         sys.exit(_UNPRICED)
 

@@ -202,17 +202,21 @@ def _line_rows(lines: Sequence[LineRow]) -> list[tuple[str, str, str, str, str]]
 
 
 def _step_name(step: LineRow, before: Sequence[LineRow]) -> str:
-    """Return a step's contract and by how much it changes the price that the lines before it had come to."""
-    name = step.rate.removeprefix(_CONTRACT).partition("#")[0]
-    so_far = sum(
-        Fraction(line.unit_price_femto, line.per)
-        for line in before
-        if line.meter == step.meter and line.quantity == step.quantity and not line.rate.endswith(_LEAST)
-    )
+    """Return a step's contract, and by how much it changes the price that the lines before it had come to.
+
+    With marginal prices there is a line for each of them, in the same order in every step.
+    """
+    prices: dict[str, list[Fraction]] = {}
+    for line in before:
+        if line.meter == step.meter and not line.rate.startswith(_POOL) and not line.rate.endswith(_LEAST):
+            prices.setdefault(line.rate, []).append(Fraction(line.unit_price_femto, line.per))
+    band = len(prices.pop(step.rate, []))
+    so_far = sum(each[band] for each in prices.values() if band < len(each))
+    name = f"  contract {step.rate.removeprefix(_CONTRACT).partition('#')[0]}"
     if not so_far:
-        return f"  contract {name}"
+        return name
     change = round(Fraction(step.unit_price_femto, step.per) / so_far * 10_000)
-    return f"  contract {name} {Decimal(change).scaleb(-2).normalize():+f} %"
+    return f"{name} {Decimal(change).scaleb(-2).normalize():+f} %"
 
 
 def _usd(femto: int) -> str:

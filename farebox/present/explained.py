@@ -1,6 +1,6 @@
 """One charge explained: a table of its lines, and below it every price with its source and validity."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,11 +22,17 @@ from farebox.prices.explain import (
     size_text,
     validity_text,
 )
-from farebox.prices.rates import USD, Row, Source
+from farebox.prices.rates import USD, Row, Source, Windows
+from farebox.usage import METERS
 
 _ONE_SOURCE = "one source"
 _INDENT = " " * 10
 _WIDTH = 80
+# What stands behind a quantity; nothing where the meter says it all.
+_UNITS = {"second": "s", **dict.fromkeys(("token", "call", "page", "image", "character", "pixel"), "")}
+_BY_THE_LINE = frozenset({"least", "reported"})
+_SAME_IN_PLURAL = frozenset({"GB", "USD"})
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def explanation_json(rating: Rating, explanation: Explanation) -> dict[str, Any]:
@@ -59,12 +65,13 @@ def show_explanation(book: PriceBook, rating: Rating, explanation: Explanation, 
         console.print(f"book      {book.short}")
         return
     facts = ", ".join(f"{name} {value}" for name, value in choice.facts)
+    sizes = f", {rating.usage.input_total:,} input tokens" if rating.usage.input_total else ""
     rows = [
         ("model", f"{rating.provider}/{choice.model}, matched by {choice.matched}"),
         ("tier", f"{choice.tier}: {choice.tier_why}"),
         ("region", choice.region),
         ("facts", facts),
-        ("at", f"{instant_text(rating.at_ns)}, {rating.usage.input_total:,} input tokens"),
+        ("at", f"{instant_text(rating.at_ns)}{sizes}"),
         ("book", book.short),
     ]
     for name, text in rows:
@@ -73,7 +80,8 @@ def show_explanation(book: PriceBook, rating: Rating, explanation: Explanation, 
     console.print()
     _show_lines(console, explanation, usd_text(result.total_femto))
     console.print()
-    _show_origins(console, explanation.lines)
+    card = book.card(rating.provider)
+    _show_origins(console, explanation.lines, card.schedules if card is not None else {})
     reported = rating.usage.reported_femto
     if reported is not None and reported != result.total_femto:
         console.print(f"\nThe provider reports {usd_text(reported)} USD for it.", style="bold")
@@ -85,6 +93,31 @@ def align_decimals(texts: Sequence[str]) -> list[str]:
     if not decimals:
         return list(texts)
     return [f"{whole}.{part:0<{decimals}}" for whole, _, part in (text.partition(".") for text in texts)]
+
+
+def units_text(meter: str, quantity: int) -> str:
+    """Return a quantity with its unit, such as ``10 seconds``.
+
+    Args:
+        meter: a name in `usage.METERS`.
+        quantity: of the meter's smallest part.
+    """
+    number, unit = quantity_text(meter, quantity), METERS[meter].unit
+    return f"{grouped(number)} {unit}{'' if number == '1' or unit in _SAME_IN_PLURAL else 's'}"
+
+
+def hours_text(windows: Windows) -> str:
+    """Return when a schedule is on, in words."""
+    days = " ".join(_DAYS[day] for day in windows.weekdays) if len(windows.weekdays) < len(_DAYS) else "every day"
+    spans = ", ".join(f"{_clock(start)}-{_clock(end)}" for start, end in windows.spans)
+    parts = [f"{days} {spans} {windows.zone}"]
+    parts += [f"not on {windows.off_days}"] if windows.off_days else []
+    parts += [f"also on {windows.on_days}"] if windows.on_days else []
+    return ", ".join(parts)
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def grouped(number: str) -> str:
@@ -106,7 +139,7 @@ def say(console: Console, text: str, *, bold: bool = False) -> None:
         words = part.lstrip(" ").split(" ")
         line = part[: len(part) - len(part.lstrip(" "))]
         for word in words:
-            if len(line) + len(word) > _WIDTH and line.strip():
+            if len(line) + len(word) > _WIDTH and line.strip() and len(_INDENT) + len(word) <= _WIDTH:
                 console.print(line.rstrip(), style=style, soft_wrap=True)
                 line = _INDENT
             line += word + " "
@@ -142,7 +175,9 @@ def _show_lines(console: Console, explanation: Explanation, total: str) -> None:
     table.add_column("amount USD", amounts[-1], justify="right", no_wrap=True)
     prices = align_decimals([one.unit_price_usd for one in explanation.lines])
     for one, price, amount in zip(explanation.lines, prices, amounts, strict=False):
-        table.add_row(_name(one), grouped(one.quantity), price, one.per_words, amount)
+        unit = "" if one.origin is not None and one.origin.kind in _BY_THE_LINE else _UNITS.get(one.unit, one.unit)
+        quantity = f"{grouped(one.quantity)} {unit}".rstrip()
+        table.add_row(_name(one), quantity, price, one.per_words, amount)
     console.print(table)
 
 
@@ -153,7 +188,7 @@ def _name(explained: Explained) -> str:
     return f"  {named[kind]}" if kind in named else explained.line.meter
 
 
-def _show_origins(console: Console, lines: Sequence[Explained]) -> None:
+def _show_origins(console: Console, lines: Sequence[Explained], schedules: Mapping[str, Windows]) -> None:
     """Print each row of prices once, with the meters that it priced, and each contract and pool."""
     groups: dict[str, list[Explained]] = {}
     for one in lines:
@@ -166,6 +201,8 @@ def _show_origins(console: Console, lines: Sequence[Explained]) -> None:
         elif origin.row is not None:
             say(console, f"rate      {key}", bold=True)
             _show_row(console, origin.row, priced)
+            if origin.row.schedule in schedules:
+                say(console, f"  hours   {hours_text(schedules[origin.row.schedule])}")
         else:
             _show_other(console, origin)
 
@@ -199,13 +236,13 @@ def _steps(priced: Iterable[Explained]) -> Iterable[str]:
             yield f"  money   {rate}, {source_text(origin.exchange.source)}"
         row = origin.row
         if meter in row.least_units:
-            yield f"  least   {quantity_text(meter, row.least_units[meter])} {one.unit}s of {meter} are billed"
+            yield f"  least   {meter} is billed for {units_text(meter, row.least_units[meter])} at least"
         if meter in row.step_units:
-            yield f"  step    {meter} in steps of {quantity_text(meter, row.step_units[meter])} {one.unit}s, rounded up"
+            yield f"  step    {meter} is rounded up to multiples of {units_text(meter, row.step_units[meter])}"
         if meter in row.least_amount:
             yield f"  least   {meter} costs at least {row.least_amount[meter]} USD"
         for start, price in row.marginal.get(meter, ()):
-            yield f"  beyond  {quantity_text(meter, start)} {one.unit}s: {price.text}"
+            yield f"  beyond  {units_text(meter, start)}: {price.text}"
 
 
 def _show_other(console: Console, origin: Origin) -> None:
@@ -215,7 +252,7 @@ def _show_other(console: Console, origin: Origin) -> None:
         say(console, f"contract  {contract.id}: {terms}", bold=True)
     elif origin.pool is not None:
         pool = origin.pool
-        free = f"{quantity_text(pool.meter, pool.free)} {pool.meter} free per {pool.period} and {pool.shared_by}"
+        free = f"{units_text(pool.meter, pool.free)} of {pool.meter} free per {pool.period} and {pool.shared_by}"
         say(console, f"pool      {pool.id}: {free}", bold=True)
     else:
         say(console, f"{origin.kind:8}  {origin.meter}", bold=True)

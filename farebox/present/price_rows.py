@@ -10,9 +10,8 @@ from rich.table import Table
 from farebox.analyse.diff_books import PriceChange
 from farebox.analyse.price_history import Period, Revision
 from farebox.present.amounts import moment_text
-from farebox.present.explained import say
+from farebox.present.explained import hours_text, say, units_text
 from farebox.present.tables import print_table
-from farebox.prices.arithmetic import quantity_text
 from farebox.prices.explain import conditions_text, instant_text, size_text, validity_text
 from farebox.prices.match import fits
 from farebox.prices.rates import ALWAYS_NS, ANY_TIER, NEVER_NS, USD, Card, Model, Row
@@ -34,6 +33,8 @@ def show_model(card: Card, model: Model, console: Console) -> None:
         say(console, f"inherits  {meter} is priced as {other} where it has no price of its own")
     for row in model.rows:
         _show_row(row, console)
+    for name in dict.fromkeys(row.schedule for row in model.rows if row.schedule):
+        say(console, f"\nwhen {name}: {hours_text(card.schedules[name])}", bold=True)
     uplifts = [one for one in card.uplifts if any(fits(glob, name) for glob in one.models for name in _names(model))]
     for uplift in uplifts:
         conditions = [*uplift.regions, *uplift.tiers, *(f"{fact} {value}" for fact, value in uplift.when.items())]
@@ -71,8 +72,13 @@ def show_history(provider: str, model: Model, periods: Sequence[Period], console
             period.state,
         )
         for period in periods
+        if set(meters) & set(period.row.prices)
     ]
     print_table(console, "", ("tier", "from", "until", *(f">{meter.replace('_', ' ')}" for meter in meters), ""), rows)
+    for period in periods:
+        if not set(meters) & set(period.row.prices):
+            prices = ", ".join(f"{meter} {price.text}" for meter, price in period.row.prices.items())
+            say(console, f"{_kind(period.row)}: {prices}, valid {validity_text(period.row)}")
     if any(period.state == "announced" for period in periods):
         console.print("\nannounced: published, but not in force yet")
 
@@ -155,14 +161,11 @@ def _show_row(row: Row, console: Console) -> None:
 
 def _terms(row: Row, meter: str) -> str:
     """Return what else a price of a row says: bands, minimums, steps, pools."""
-    unit = METERS[meter].unit
-    parts = [
-        f"{price.text} beyond {quantity_text(meter, start)} {unit}s" for start, price in row.marginal.get(meter, ())
-    ]
+    parts = [f"{price.text} beyond {units_text(meter, start)}" for start, price in row.marginal.get(meter, ())]
     if meter in row.least_units:
-        parts.append(f"at least {quantity_text(meter, row.least_units[meter])} {unit}s")
+        parts.append(f"at least {units_text(meter, row.least_units[meter])}")
     if meter in row.step_units:
-        parts.append(f"in steps of {quantity_text(meter, row.step_units[meter])} {unit}s")
+        parts.append(f"in steps of {units_text(meter, row.step_units[meter])}")
     if meter in row.least_amount:
         parts.append(f"at least {row.least_amount[meter]} USD")
     if meter in row.pool:
