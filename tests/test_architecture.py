@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "farebox"
 RANKS = {
     **dict.fromkeys(("errors", "money", "clock", "ids"), 0),
     **dict.fromkeys(("usage", "charge", "call"), 1),
-    **dict.fromkeys(("wire", "normalise", "prices", "config"), 2),
+    **dict.fromkeys(("wire", "normalise", "prices", "budgets", "config"), 2),
     **dict.fromkeys(("translate", "providers"), 3),
     **dict.fromkeys(("auth", "alarm"), 4),
     **dict.fromkeys(("journal", "http1"), 4),
@@ -39,6 +39,7 @@ PURE = frozenset(
         "wire",
         "normalise",
         "prices",
+        "budgets",
         "config",
         "translate",
         "providers",

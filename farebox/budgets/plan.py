@@ -1,0 +1,67 @@
+"""Which budgets a call is under."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from farebox.budgets.account import KINDS, Account
+from farebox.budgets.window import Window
+
+Unit = Literal["usd", "requests", "input_tokens", "output_tokens", "tokens", "concurrency"]
+UNITS: tuple[Unit, ...] = ("usd", "requests", "input_tokens", "output_tokens", "tokens", "concurrency")
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """A cap on what an account may use in a window.
+
+    Attributes:
+        id: unique, never used again.
+        account: whose.
+        unit: of the amounts: femtodollars for ``usd``, else counts. ``concurrency`` counts calls under way.
+        window: over what it counts.
+        limit: the most that may be used.
+        hard: whether calls that do not fit are refused; else they are counted and alerted.
+        alerts: percents of the limit at which an alert is raised, rising.
+        created_ns: when it was made, nanoseconds since the epoch.
+        generation: how often it was reset; part of the ids of its windows.
+        wallet: whether the limit is what was paid in.
+        source: ``state`` for one that people set, ``config`` for one of the configuration.
+    """
+
+    id: str
+    account: Account
+    unit: Unit
+    window: Window
+    limit: int
+    hard: bool = True
+    alerts: tuple[int, ...] = ()
+    created_ns: int = 0
+    generation: int = 0
+    wallet: bool = False
+    source: Literal["state", "config"] = "state"
+
+
+class Plan:
+    """All budgets, found by account."""
+
+    def __init__(self, budgets: Iterable[Budget]) -> None:
+        self.by_id: dict[str, Budget] = {budget.id: budget for budget in budgets}
+        self._by_account: dict[Account, tuple[Budget, ...]] = {}
+        for budget in sorted(self.by_id.values(), key=_order):
+            self._by_account[budget.account] = (*self._by_account.get(budget.account, ()), budget)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_account)
+
+    def matching(self, path: Iterable[Account]) -> tuple[Budget, ...]:
+        """Return the budgets of all accounts of a path; the same path gives the same order."""
+        found: list[Budget] = []
+        for account in path:
+            found += self._by_account.get(account, ())
+        return tuple(found)
+
+
+def _order(budget: Budget) -> tuple[int, str, str]:
+    """Return the canonical order: from the widest account to the narrowest, then by id. Locks are taken in it."""
+    return KINDS.index(budget.account.kind), budget.account.name, budget.id
