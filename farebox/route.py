@@ -6,7 +6,9 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from farebox.config import Config, Provider
-from farebox.errors import NotFound
+from farebox.errors import ConfigError, NotFound
+from farebox.prices.book import PriceBook
+from farebox.prices.rates import Card
 from farebox.providers.profile import PROFILES, Operation, Profile
 
 
@@ -68,6 +70,40 @@ class Routes:
         return list(self._models)
 
 
+def rate_provider_of(provider: Provider) -> str:
+    """Return whose prices apply to a provider: its id in the price book."""
+    return provider.rates or PROFILES[provider.kind].rate_provider or provider.name
+
+
+def check_endpoints(config: Config, book: PriceBook) -> None:
+    """Refuse a region or a deployment that has no published prices: every call would be without one.
+
+    Raises:
+        ConfigError: naming the provider, the key and the words there are.
+    """
+    for provider in config.providers:
+        rates = rate_provider_of(provider)
+        card = book.card(rates) if provider.region or provider.deployment else None
+        if card is None:
+            continue
+        for key, word, known in (
+            ("region", provider.region, _regions_of(card) if card.shipped else {provider.region}),
+            ("deployment", provider.deployment, _deployments_of(card)),
+        ):
+            if word and word not in known:
+                there = f"there are {', '.join(sorted(known))}" if known else "leave it out"
+                raise ConfigError(f"provider {provider.name!r}: {key}: {rates} has no prices for {word!r}; {there}")
+
+
+def _regions_of(card: Card) -> set[str]:
+    return {*card.no_region, *card.regions, *(region for uplift in card.uplifts for region in uplift.regions)}
+
+
+def _deployments_of(card: Card) -> set[str]:
+    conditions = [row.when for model in card.models for row in model.rows] + [uplift.when for uplift in card.uplifts]
+    return {*card.facts.get("deployment", ()), *(when["deployment"] for when in conditions if "deployment" in when)}
+
+
 def address_of(provider: Provider) -> SplitResult:
     """Return the base address of a provider, split; its path has no slash at the end."""
     profile = PROFILES[provider.kind]
@@ -96,7 +132,7 @@ def _target(provider: Provider, model: str) -> Target:
         provider=provider,
         profile=profile,
         model=model,
-        rate_provider=provider.rates or profile.rate_provider or provider.name,
+        rate_provider=rate_provider_of(provider),
         heads={operation: _head(address.path + path, headers) for operation, path in profile.paths.items()},
         defaults=defaults,
         drains=(provider.on_disconnect or profile.on_disconnect) == "drain",

@@ -41,6 +41,11 @@ def test_the_published_contract() -> None:
     assert config.models[0].targets[0].model == "gpt-4o-mini"
 
 
+def test_region_and_deployment_of_an_endpoint() -> None:
+    provider = read(PROVIDER + "region = 'us-east-1'\ndeployment = 'data_zone'").providers[0]
+    assert (provider.region, provider.deployment) == ("us-east-1", "data_zone")
+
+
 def test_no_secret_is_asked_for_where_none_is_given() -> None:
     def refuse(secret: str) -> str:
         raise AssertionError(secret)
@@ -58,6 +63,9 @@ def test_no_secret_is_asked_for_where_none_is_given() -> None:
         ("[[providers]]\nname = ''\nkind = 'openai'", ["providers[0].name"]),
         (PROVIDER + "colour = 'red'", ["colour", "providers[0]"]),
         (PROVIDER + "idle_timeout_s = 0", ["providers[0].idle_timeout_s", "> 0"]),
+        (PROVIDER + "region = 'EU West'", ["providers[0] (p)", "region", "'EU West'", "small letters"]),
+        (PROVIDER + "deployment = 'DataZone'", ["deployment", "'data_zone'"]),
+        (PROVIDER + "region = 1", ["providers[0].region", "str"]),
         (PROVIDER.replace("openai", "opneai"), ["providers[0] (p)", "'opneai'", "use one of", "openai-compatible"]),
         (PROVIDER.replace("openai", "openai-compatible"), ["providers[0] (p)", "base_url is missing"]),
         (PROVIDER + "base_url = 'localhost:80'", ["providers[0] (p)", "base_url", "http(s)"]),

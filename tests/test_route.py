@@ -3,8 +3,9 @@
 import pytest
 
 from farebox.config import Config, Model, Provider, Target
-from farebox.errors import NotFound
-from farebox.route import Routes, address_of
+from farebox.errors import ConfigError, NotFound
+from farebox.prices.book import compile_book
+from farebox.route import Routes, address_of, check_endpoints
 
 CONFIG = Config(
     providers=(
@@ -69,3 +70,58 @@ def test_what_is_sent_with_every_request() -> None:
 
 def test_who_drains() -> None:
     assert [ROUTES.resolve(f"{name}/x")[0].drains for name in ("openai", "house", "claude")] == [False, True, False]
+
+
+CARD = b"""
+format = 2
+provider = "acme"
+no_region = ["global"]
+regions = ["north"]
+facts = { deployment = ["shared", "own", "bare"] }
+[[uplifts]]
+id = "south"
+regions = ["south"]
+times = "1.1"
+models = ["*"]
+source = "page"
+[sources.page]
+url = "https://acme.example/prices"
+[[models]]
+id = "m"
+names = ["m"]
+source = "page"
+prices = [{ input = "1", output = "2" }, { when = { deployment = "bare" }, input = "3" }]
+"""
+
+
+def endpoint(**changes: str) -> Config:
+    provider = {"name": "p", "kind": "openai-compatible", "base_url": "http://10.0.0.1", "rates": "acme", **changes}
+    return Config(providers=(Provider(**provider),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"region": "global"},
+        {"region": "north"},
+        {"region": "south", "deployment": "own"},
+        {"deployment": "bare"},
+        {"region": "nowhere", "rates": "house"},
+    ],
+)
+def test_endpoints_whose_prices_are_known(changes) -> None:
+    check_endpoints(endpoint(**changes), compile_book({"acme": CARD}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"region": "west"}, "provider 'p': region: acme has no prices for 'west'; there are global, north, south"),
+        ({"deployment": "x"}, "provider 'p': deployment: acme has no prices for 'x'; there are bare, own, shared"),
+    ],
+)
+def test_endpoints_that_no_price_is_published_for(changes, message) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_endpoints(endpoint(**changes), compile_book({"acme": CARD}))
+    assert str(caught.value) == message

@@ -13,6 +13,7 @@ import msgspec
 from farebox.cli.options import config_option, data_dir_option, find_config
 from farebox.config import Config
 from farebox.errors import ConfigError
+from farebox.route import check_endpoints
 from farebox.state.keys import KeyStore, load_pepper
 from farebox.state.pricebook import load_book
 from farebox.state.settings import Spec, read_config
@@ -105,7 +106,7 @@ def _check_access(config: Config, address: str, data_dir: Path) -> None:
 
 def _check_prices(config: Config, path: Path | None) -> None:
     base = Path() if path is None else path.parent
-    load_book([base / name for name in config.prices])
+    check_endpoints(config, load_book([base / name for name in config.prices]))
 
 
 def _greeting(address: str, port: int, config: Config, data_dir: Path) -> str:
