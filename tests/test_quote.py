@@ -115,6 +115,13 @@ def units_of(rating: Rating) -> dict[str, Fraction]:
         ("google", "gemini-2.5-pro", GEMINI, {"hours": 3}, GEMINI_METERS),
         (
             "google",
+            "gemini-2.5-pro",
+            {**GEMINI, "cache_storage": {"tokens": 200_000, "hours": "1.5"}},
+            {},
+            {**GEMINI_METERS, "cache_storage": 300_000},
+        ),
+        (
+            "google",
             "gemini-3.1-pro",
             {"promptTokenCount": 10, "webSearchQueries": ["a", "b", "c"]},
             {},
@@ -207,6 +214,8 @@ def test_what_is_billed_is_found_wherever_it_stands(
         ({"data_residency": "us", "region": "global"}, (None, None, None, "us")),
         ({"location": "europe-west4", "endpoint": "regional"}, (None, None, None, "europe-west4")),
         ({"endpoint": "/v1/chat/completions"}, (None, None, None, None)),
+        ({"regional_endpoint": True}, (None, None, None, "regional")),
+        ({"regional": False}, (None, None, None, None)),
         ({"inference_geo": "not_available"}, (None, None, None, None)),
     ],
 )
@@ -247,6 +256,8 @@ def test_a_whole_answer_is_unwrapped() -> None:
         ({"deployment": "on-demand"}, {"deployment": "on_demand"}),
         ({"enable_thinking": True}, {"thinking": "on"}),
         ({"thinking": {"type": "disabled"}}, {"thinking": "off"}),
+        ({"mode": "thinking"}, {"thinking": "on"}),
+        ({"mode": "turbo"}, {"mode": "turbo"}),
         ({"cache": "ephemeral"}, {"cache": "explicit"}),
         ({"cache": True}, {}),
         ({"search_context_size": "HIGH"}, {"search_context_size": "high"}),
@@ -285,6 +296,16 @@ def test_the_tier_of_traffic_is_that_of_the_network() -> None:
         ({**CHAT, "web_search_calls": 3}, {"free_searches_remaining": 2}, Position({}, {"web_search": 2}, 1)),
         ({**CHAT, "web_search_calls": 3}, {"free_allowance_used": 5000}, Position({"web_search": 5000}, {}, 1)),
         ({**CHAT, "web_search_calls": 3}, {"free_remaining": 0}, Position({}, {"web_search": 0}, 1)),
+        (
+            {"egress_gb": 15},
+            {"free_gb": 100, "month_to_date_gb": 90},
+            Position({"egress": 90_000_000}, {"egress": 10_000_000}, 1),
+        ),
+        (
+            {"egress_gb": 15},
+            {"free_gb": 100, "month_to_date_gb": 9000},
+            Position({"egress": 9_000_000_000}, {"egress": 0}, 1),
+        ),
         (CHAT, {"free_searches_remaining": 2}, None),
         (CHAT, {"free_tier": True}, None),
         (CHAT, {}, None),

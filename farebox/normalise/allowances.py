@@ -18,7 +18,8 @@ from farebox.normalise.quantities import Named, read_name, words_of
 from farebox.normalise.server_tools import TOOLS, meter_of, tool_of
 from farebox.usage import METERS
 
-_FREE = frozenset(("free", "allowance", "included", "remaining", "left"))
+_LEFT = frozenset(("remaining", "left"))
+_FREE = frozenset(("free", "allowance", "included")) | _LEFT
 _USED = frozenset(("used", "mtd", "cumulative", "prior", "previous", "previously", "already", "consumed", "before"))
 _BESIDE = frozenset(
     (
@@ -49,7 +50,7 @@ class Allowances(msgspec.Struct, frozen=True):
 
     Attributes:
         used: by meter, how many of its smallest part were used before.
-        free: by meter, how many of them are free of charge.
+        free: by meter, how many of them are free of charge still.
         days: over how many days what is stored is stored, 1 where nothing is.
         given: whether the context says anything of all this.
     """
@@ -77,6 +78,7 @@ def read_allowances(
     days = 1 if span_s is None else max(1, -(-span_s // _DAY_S))
     used: dict[str, int] = {}
     free: dict[str, int] = {}
+    left: dict[str, int] = {}
     inside = [(key, value) for key, value in raw.items() if is_allowance(key, in_usage=True)]
     for key, value in (*inside, *context.items()):
         said = _split(key)
@@ -89,7 +91,8 @@ def read_allowances(
         if meter == "file_storage" and factor is not None and span_s is not None:
             factor *= span_s / _DAY_S  # so many gigabytes on every day
         amount = exact(value, key) * (1 if factor is None else factor)
-        (used if kind == "used" else free)[meter] = parts_of(meter, amount, key)
+        {"used": used, "free": free, "left": left}[kind][meter] = parts_of(meter, amount, key)
+    free = {meter: max(0, parts - used.get(meter, 0)) for meter, parts in free.items()} | left
     if not (used or free) and "month" in {context.get("period"), raw.get("period")}:
         used = {meter: 0 for meter in meters if METERS[meter].family not in {"input", "output"}}
     return Allowances(used, free, int(days), bool(used or free))
@@ -111,7 +114,7 @@ def is_allowance(key: str, *, in_usage: bool = False) -> bool:
 
 @lru_cache(maxsize=4096)
 def _split(key: str) -> tuple[str, str] | None:
-    """Return whether a key says what is free or what was used, and the rest of its words; None: neither."""
+    """Return whether a key says what is free, left of it or used, and the rest of its words; None: none of them."""
     words = words_of(key)
     to_date = any(phrase <= set(words) for phrase in _TO_DATE)
     is_used = to_date or not _USED.isdisjoint(words)
@@ -119,7 +122,8 @@ def _split(key: str) -> tuple[str, str] | None:
         return None
     rest = [word for word in words if word not in _FREE and word not in _USED and word not in _BESIDE]
     # "Used" of what is free is used; "remaining" is what is free still.
-    return ("used" if is_used and "remaining" not in words else "free"), "_".join(rest)
+    kind = "left" if not _LEFT.isdisjoint(words) else "used" if is_used else "free"
+    return kind, "_".join(rest)
 
 
 def _find_meter(rest: str, meters: Mapping[str, int]) -> tuple[str, Fraction | None]:

@@ -20,7 +20,10 @@ _NS = 10**9
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The key without underscores -> what it is. Of several that name the region, the first in `_REGIONS` holds.
-_REGIONS = ("dataresidency", "inferencegeo", "endpointregion", "region", "location", "endpoint", "awsregion")
+_REGIONS = (
+    *("dataresidency", "inferencegeo", "endpointregion", "processingregion", "pinnedregion", "regionpin"),
+    *("region", "awsregion", "azureregion", "location", "endpoint", "endpointtype", "regional", "regionalendpoint"),
+)
 _MEANINGS = {
     **dict.fromkeys(("servicetier", "tier", "responseservicetier", "traffictype", "actualservicetier"), "tier"),
     **dict.fromkeys(("requestedservicetier", "requestservicetier", "requestedtier"), "asked_tier"),
@@ -177,6 +180,8 @@ def _set_processing(context: Context, key: str, value: Any) -> None:
         context.processing = "batch"
     elif word in {"flex", "priority", "fast"}:
         context.asked_tier = word
+    elif word in {"thinking", "non_thinking"}:
+        context.facts["thinking"] = "off" if word == "non_thinking" else "on"
     elif word not in _LIVE:
         if key == "processing":
             raise BadContext(f'{key} {value!r:.60}: say "batch" for a batch channel, or leave it out')
@@ -205,6 +210,8 @@ def _set_time(context: Context, key: str, value: Any) -> None:
 
 
 def _set_region(context: Context, key: str, value: Any) -> None:
+    if isinstance(value, bool):  # that an endpoint is regional
+        value = "regional" if value else "global"
     region = value.strip().lower() if isinstance(value, str) else _read_word(key, value)
     if "/" in region:  # the path of an endpoint
         context.api = context.api or region.rpartition("/")[2]

@@ -32,6 +32,8 @@ _TTLS = {
 }
 # Of what a time is for which tokens are kept in a cache.
 _KEPT = frozenset(("cache", "cache_storage", "storage", "cached_content", "cache_ttl", "ttl", "stored", "cached"))
+# Of what tokens are that a cache holds, in a usage object, where `cachedContentTokenCount` were read from it.
+_HELD = frozenset(("cache_storage", "storage", "stored", "cache"))
 # Grounding is billed by the prompt on these and by the query on later models (ai.google.dev, "Pricing").
 _BY_PROMPT = ("gemini-1", "gemini-2")
 # Words in the names of models whose audio is the length of a session that streams both ways, ...
@@ -39,6 +41,8 @@ _LIVE_MODELS = ("live", "realtime", "voice")
 # ... and of those whose seconds are of video and of speech.
 _KIND_OF_MODEL = {"sora": "video", "veo": "video", "video": "video", "tts": "speech", "speech": "speech"}
 _EXTRA_PIECES = frozenset(("code_session", "image_made", "annotated_page"))
+# Objects that tell how much is kept in a cache, and for how long.
+_STORED = frozenset(("cache_storage", "cached_content", "storage"))
 _TOOL_LISTS = frozenset(("server_side_tools_used", "server_tool_use", "tool_calls", "tools", "tool_uses"))
 # How uses are called where the model is the tool itself, such as `web_search`.
 _USES = frozenset(("calls", "requests", "queries", "searches", "uses", "runs", "sessions", "count", "prompts"))
@@ -67,6 +71,7 @@ def read_vector(
     Raises:
         UsageViolation: where the usage breaks a rule of its API, or a quantity is not known.
     """
+    raw, context = _spread(raw), _spread(context)
     api = known.api
     if api not in NORMALISERS:
         hint = read_hint(api) or read_hint(known.kind) or ("images" if "image" in model else "")
@@ -89,6 +94,17 @@ def read_vector(
     if "page" in meters and known.facts.get("annotated") == "yes":
         usage = annotate(usage)
     return Vector(usage, span_s)
+
+
+def _spread(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an object with the storage of a cache beside the rest: ``{"cache_storage": {"hours": 2}}``."""
+    if _STORED.isdisjoint(given):
+        return given
+    spread = {key: value for key, value in given.items() if key not in _STORED}
+    for key in sorted(_STORED & given.keys()):
+        inside = given[key] if isinstance(given[key], Mapping) else {"": given[key]}
+        spread |= {f"{key}_{name}".rstrip("_"): value for name, value in inside.items()}
+    return spread
 
 
 def _read_billed(
@@ -219,10 +235,10 @@ def _add_cache_storage(
 
 def _stored_tokens(raw: Mapping[str, Any], context: Mapping[str, Any], meters: Mapping[str, int]) -> Fraction:
     """Return how many tokens a cache holds: as it is said, else those that were read from it."""
-    for source in (context, raw):
+    for source, words in ((context, _KEPT), (raw, _HELD)):
         for key, value in source.items():
             named = read_name(key)
-            if named is not None and named.role == "tokens" and named.of in _KEPT and parse_number(value):
+            if named is not None and named.role == "tokens" and named.of in words and parse_number(value):
                 return exact(value, key) * named.factor
     return Fraction(sum(count for meter, count in meters.items() if meter.startswith("cache_read")))
 
