@@ -23,7 +23,6 @@ from farebox.reprice.sql import Layout
 _NO_END = 1 << 100
 # What a product of 128 bits may come to, with room to be doubled.
 _WIDE_LIMIT = 1 << 125
-_INSERT_ROWS = 2000
 _REPORTED = "reported_cost"
 
 
@@ -135,8 +134,12 @@ def lay_prices(prepared: Prepared, scheme: Scheme) -> Laid:
     for statement in price_sql.create_scheme(query):
         engine.rows(statement)
     numbers: dict[Part, int] = {}
-    _insert(prepared, query.price, _price_rows(prices, len(layout.meters)))
-    _insert(prepared, query.part, _part_rows(prices, numbers))
+    rows = list(_price_rows(prices, len(layout.meters)))
+    for statement in sql.insert(engine.dialect, query.price, price_sql.price_kinds(layout), rows):
+        engine.rows(statement)
+    rows = list(_part_rows(prices, numbers))
+    for statement in sql.insert(engine.dialect, query.part, price_sql.part_kinds(engine.dialect), rows):
+        engine.rows(statement)
     laid.parts = list(numbers)
     if any(price.limited for price in prices):
         laid.query = msgspec.structs.replace(query, over=f"over_{number}")
@@ -215,7 +218,7 @@ def lines_of(rate: Rate, meter: str, place: int) -> tuple[list[tuple[int, str, i
         for low, high, femto, per in _bands(one):
             part = Part(meter, one.id, place, PRICED, low, high, femto, per, **units)
             parts.append(part)
-            if floor_femto > before:
+            if floor_femto and floor_femto > before:
                 missing = {"rate": f"{one.id}!least", "kind": MISSING, "floor_femto": floor_femto - before}
                 parts.append(msgspec.structs.replace(part, **missing))
             before += amount_of(high - low, femto, per)
@@ -247,16 +250,7 @@ def _part_rows(prices: Sequence[CellPrice], numbers: dict[Part, int]) -> Iterato
     for cell, price in enumerate(prices):
         for part in price.parts:
             number = numbers.setdefault(part, len(numbers))
-            terms = [part.least_units, part.step_units, part.low, part.high, part.femto, part.per, part.floor_femto]
-            yield [cell, number, part.quantity_ix, part.kind, int(price.limited), *terms]
-
-
-def _insert(prepared: Prepared, table: str, rows: Iterator[list[int]]) -> None:
-    batch: list[list[int]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _INSERT_ROWS:
-            prepared.engine.rows(sql.insert(table, batch))
-            batch = []
-    if batch:
-        prepared.engine.rows(sql.insert(table, batch))
+            sign = -1 if part.femto < 0 else 1
+            units = [part.least_units, part.step_units, part.low, part.high]
+            money = [abs(part.femto), sign, part.per, part.floor_femto]
+            yield [cell, number, part.quantity_ix, part.kind, int(price.limited), *units, *money]

@@ -22,8 +22,8 @@ from farebox.usage import METERS, Usage
 # What is being done, how many rows of it are done, and how many there are.
 Progress = Callable[[str, int, int], None]
 _KNOWN = (*sql.SHAPE, "at_ns", "unsplit", "input_total", "prompts", "reported_femto", "meters")
-_ATTEMPT = frozenset(name for name, meter in METERS.items() if meter.family in {"input", "output", "fee", "media"})
-_INSERT_ROWS = 5000
+# What only a single attempt has, whose amount has a limit; as in `prices.engine`.
+_ATTEMPT = frozenset(name for name, meter in METERS.items() if meter.family in {"input", "output"})
 
 
 class TrafficFault(FareboxError):
@@ -168,8 +168,8 @@ class _Preparation:
             self._shapes.append((shape, tuple(filter(None, unsplit.split(","))), mask))
             found = self._marks_of(shape)
             kinds.append((number, self._kinds.setdefault(found, len(self._kinds))))
-        for start in range(0, len(kinds), _INSERT_ROWS):
-            self._engine.rows(sql.insert("shape_kinds", kinds[start : start + _INSERT_ROWS]))
+        for statement in sql.insert(self._engine.dialect, "shape_kinds", ("INTEGER", "INTEGER"), kinds):
+            self._engine.rows(statement)
 
     def _add_cell(self, row: tuple[Any, ...]) -> None:
         cell, number, place, at_ns, size, prompts = row

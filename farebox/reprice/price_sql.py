@@ -6,8 +6,6 @@ to it one row for every line that a request can have: fractions that are rounded
 amounts, rounding up, marginal prices, steps of contracts on top of those, and amounts beyond 64 bits.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 from farebox.reprice.sql import SHAPE, Dialect, Layout
@@ -18,7 +16,8 @@ NS_PER_HOUR = 3_600_000_000_000
 _ROUNDED_TO_FEMTO = 1000
 # What a part can be: a price for the units of a band, or what is missing to a least amount.
 PRICED, MISSING = 0, 1
-_PART_COLUMNS = ("least_units", "step_units", "low", "high", "femto", "per", "floor_femto")
+_PART_KEYS = ("cell", "part", "quantity_ix", "kind", "limited")
+_PART_TERMS = ("least_units", "step_units", "low", "high", "femto", "sign", "per", "floor_femto")
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -69,14 +68,26 @@ def key_of(dialect: Dialect, layout: Layout, name: str) -> str | None:
     return dialect.quotient("t.at_ns", str(spans[name])) if name in spans else None
 
 
+def price_kinds(layout: Layout) -> tuple[str, ...]:
+    """Return the types of the columns of a table of prices."""
+    return ("INTEGER", "INTEGER", *("BIGINT" for _ in layout.meters))
+
+
+def part_kinds(dialect: Dialect) -> tuple[str, ...]:
+    """Return the types of the columns of a table of parts."""
+    return (*("INTEGER" for _ in _PART_KEYS), *(dialect.wide_kind for _ in _PART_TERMS))
+
+
 def create_scheme(query: Query) -> list[str]:
     """Return the statements that make a scheme's empty tables."""
-    prices = "".join(f", f{number} BIGINT" for number in range(len(query.layout.meters)))
-    terms = "".join(f", {name} {query.dialect.wide_kind}" for name in _PART_COLUMNS)
-    parts = f"cell INTEGER, part INTEGER, quantity_ix INTEGER, kind INTEGER, limited INTEGER{terms}"
+    units = [f"f{number}" for number in range(len(query.layout.meters))]
+    tables = (
+        (query.price, ("cell", "priced", *units), price_kinds(query.layout)),
+        (query.part, (*_PART_KEYS, *_PART_TERMS), part_kinds(query.dialect)),
+    )
     return [
-        f"CREATE TABLE {query.price} (cell INTEGER, priced INTEGER{prices}){query.dialect.memory}",
-        f"CREATE TABLE {query.part} ({parts}){query.dialect.memory}",
+        f"CREATE TABLE {table} ({', '.join(map(' '.join, zip(names, kinds, strict=True)))}){query.dialect.memory}"
+        for table, names, kinds in tables
     ]
 
 
@@ -123,7 +134,7 @@ def count_over(query: Query, first: int, end: int) -> str:
 def amount_of_each(query: Query) -> str:
     """Return every row with the caller's columns and its amount, femtodollars, NULL where unpriced."""
     dialect, layout = query.dialect, query.layout
-    plain = " + ".join(dialect.wide(f"t.q{number} * p.f{number}") for number in range(len(layout.meters))) or "0"
+    plain = " + ".join(f"t.q{number} * p.f{number}" for number in range(len(layout.meters))) or "0"
     columns = "".join(f", t.d{number} AS {_quoted(name)}" for number, name in enumerate(layout.groups))
     special = _amounts(msgspec.structs.replace(query, keys=()), "1 = 1")
     beyond = f"SELECT row_ix, 1 AS beyond FROM {query.over}"  # noqa: S608 - as above
@@ -154,7 +165,7 @@ def _amounts(query: Query, where: str) -> str:
     """Return every line that the parts make of the rows: keys, row, part, units and femtodollars."""
     wide = query.dialect.wide
     columns = [f"{key} AS k{number}" for number, key in enumerate(query.keys)]
-    terms = ["o.part AS part", "o.kind AS kind", *(f"o.{name} AS {name}" for name in _PART_COLUMNS)]
+    terms = ["o.part AS part", "o.kind AS kind", *(f"o.{name} AS {name}" for name in _PART_TERMS)]
     quantities = [f"WHEN {number} THEN {wide(f't.q{number}')}" for number in range(len(query.layout.meters))]
     if query.layout.reported:
         quantities.append(f"WHEN {len(query.layout.meters)} THEN t.reported")
@@ -163,44 +174,49 @@ def _amounts(query: Query, where: str) -> str:
         f"SELECT {', '.join(['t.row_ix AS row_ix', *columns, *terms])}, {quantity} AS quantity FROM traffic AS t "  # noqa: S608 - as above
         f"JOIN {query.part} AS o ON o.cell = t.cell{query.names} WHERE {where}"
     )
-    keys = ["row_ix", *(f"k{number}" for number in range(len(query.keys)))]
-    return _rounded(query.dialect, keys, _portions(query.dialect, keys, read))
+    keys = ["row_ix", *(f"k{number}" for number in range(len(query.keys))), "part"]
+    layers = _layers(query.dialect)
+    for number, (kept, expressions) in enumerate(layers):
+        columns = [*keys, *kept, *(f"{expression} AS {name}" for name, expression in expressions.items())]
+        read = f"SELECT {', '.join(columns)} FROM ({read}) AS l{number}"  # noqa: S608 - as above
+    return read
 
 
-def _portions(dialect: Dialect, keys: Sequence[str], read: str) -> str:
-    """Return the lines with how many units each is about: what is billed, as far as it falls into the band."""
-    at_least = "CASE WHEN quantity < least_units THEN least_units ELSE quantity END"
+def _layers(dialect: Dialect) -> list[tuple[tuple[str, ...], dict[str, str]]]:
+    """Return the steps from a quantity to an amount: which columns each step keeps, and what it works out.
+
+    What is billed, as far as it falls into the band; its price, in thousands of femtodollars and a rest; then whole,
+    or rounded half to even once, as in `prices.arithmetic`; then what it is the line's.
+    """
+    at_least = "greatest(quantity, least_units)"
     up = f"{dialect.quotient(f'({at_least} + step_units - 1)', 'step_units')} * step_units"
-    billed = f"CASE WHEN step_units = 0 THEN {at_least} ELSE {up} END"
-    inside = "CASE WHEN billed < high THEN billed ELSE high END - low"
-    portion = (
-        f"CASE WHEN billed <= low THEN low - low WHEN kind = {PRICED} THEN {inside} "
-        "WHEN billed <= high THEN billed - low ELSE low - low END"
-    )
-    kept = ", ".join([*keys, "part", "kind", "femto", "per", "floor_femto"])
-    return (
-        f"SELECT {kept}, {portion} AS portion FROM "  # noqa: S608 - as above
-        f"(SELECT {kept}, low, high, {billed} AS billed FROM ({read}) AS read) AS counted"
-    )
-
-
-def _rounded(dialect: Dialect, keys: Sequence[str], portions: str) -> str:
-    """Return the lines with their amounts: whole, or rounded half to even once, as in `prices.arithmetic`."""
-    size = "portion * CASE WHEN femto < 0 THEN -femto ELSE femto END"
-    coarse = f"(per * {_ROUNDED_TO_FEMTO})"
-    below, rest = dialect.quotient("size", coarse), f"(2 * (size % {coarse}))"
-    up = f"CASE WHEN {rest} > {coarse} OR ({rest} = {coarse} AND {below} % 2 = 1) THEN 1 ELSE 0 END"
-    unsigned = (
-        f"CASE WHEN per = 1 THEN size WHEN size % per = 0 THEN {dialect.quotient('size', 'per')} "
-        f"ELSE ({below} + {up}) * {_ROUNDED_TO_FEMTO} END"
-    )
-    signed = f"CASE WHEN femto < 0 THEN -({unsigned}) ELSE {unsigned} END"
-    kept = ", ".join([*keys, "part"])
-    missing = f"kind = {MISSING} AND portion > 0 AND signed < floor_femto"
-    units = f"CASE WHEN kind = {PRICED} THEN portion WHEN {missing} THEN per - per + 1 ELSE per - per END"
-    amount = f"CASE WHEN kind = {PRICED} THEN signed WHEN {missing} THEN floor_femto - signed ELSE per - per END"
-    return (
-        f"SELECT {kept}, {units} AS units, {amount} AS amount FROM "  # noqa: S608 - as above
-        f"(SELECT {kept}, kind, portion, per, floor_femto, {signed} AS signed FROM "
-        f"(SELECT {kept}, kind, portion, femto, per, floor_femto, {size} AS size FROM ({portions}) AS p) AS q) AS r"
-    )
+    rounded = "CASE WHEN 2 * rest > coarse OR (2 * rest = coarse AND thousands % 2 = 1) THEN 1 ELSE 0 END"
+    whole = f"thousands * {_ROUNDED_TO_FEMTO} + {dialect.quotient('rest', 'per')}"
+    amount = f"CASE WHEN rest % per = 0 THEN {whole} ELSE (thousands + {rounded}) * {_ROUNDED_TO_FEMTO} END"
+    missing = "inside = 1 AND portion > 0 AND amount < floor_femto"
+    terms = ("kind", "sign", "per", "floor_femto")
+    return [
+        ((*terms, "low", "high", "femto"), {"billed": f"CASE WHEN step_units = 0 THEN {at_least} ELSE {up} END"}),
+        (
+            (*terms, "femto"),
+            {
+                "inside": "CASE WHEN billed <= high THEN 1 ELSE 0 END",
+                "portion": "greatest(least(billed, high) - low, low - low)",
+            },
+        ),
+        ((*terms, "inside", "portion"), {"size": "portion * femto", "coarse": f"per * {_ROUNDED_TO_FEMTO}"}),
+        (
+            (*terms, "inside", "portion", "size", "coarse"),
+            {"thousands": f"CASE WHEN per = 1 THEN per - per ELSE {dialect.quotient('size', 'coarse')} END"},
+        ),
+        ((*terms, "inside", "portion", "coarse", "thousands"), {"rest": "size - thousands * coarse"}),
+        ((*terms, "inside", "portion"), {"amount": f"CASE WHEN per = 1 THEN rest ELSE {amount} END"}),
+        (
+            (),
+            {
+                "units": f"CASE WHEN kind = {PRICED} THEN portion WHEN {missing} THEN per - per + 1 ELSE per - per END",
+                "amount": f"CASE WHEN kind = {PRICED} THEN sign * amount WHEN {missing} "
+                "THEN floor_femto - amount ELSE per - per END",
+            },
+        ),
+    ]

@@ -5,7 +5,7 @@ columns of the traffic that a caller may group by are called d0, d1, ..., quanti
 the meters. Numbers are integers that were made here; text of a caller is quoted.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -31,6 +31,9 @@ class Dialect(msgspec.Struct, frozen=True):
         memory: what follows the name of a new table.
         per_prompt: a text of the distinct values, sorted, of an expression over a list whose elements it calls x.
         describe: the names and types of the columns of a SELECT.
+        split: a list of the parts between the commas of a text, or its elements.
+        lockstep: rows of the elements of several such lists.
+        values_most: how many values one statement can have.
     """
 
     name: str
@@ -40,6 +43,9 @@ class Dialect(msgspec.Struct, frozen=True):
     memory: str
     per_prompt: str
     describe: str
+    split: str
+    lockstep: str
+    values_most: int
 
     def wide(self, expression: str) -> str:
         """Return an expression in 128 bits."""
@@ -58,6 +64,9 @@ DUCKDB = Dialect(
     memory="",
     per_prompt="array_to_string(list_sort(list_distinct(list_transform({list}, lambda x: {each}))), ',')",
     describe="DESCRIBE {}",
+    split="unnest(string_split({}, ','))",
+    lockstep="(SELECT {}) AS lists",
+    values_most=1_000_000,
 )
 CLICKHOUSE = Dialect(
     name="clickhouse",
@@ -67,6 +76,9 @@ CLICKHOUSE = Dialect(
     memory=" ENGINE = Memory",
     per_prompt="arrayStringConcat(arraySort(arrayDistinct(arrayMap(x -> {each}, {list}))), ',')",
     describe="DESCRIBE ({})",
+    split="splitByChar(',', {})",
+    lockstep="(SELECT 1) ARRAY JOIN {}",
+    values_most=5_000,
 )
 
 
@@ -149,9 +161,27 @@ def by_kind(expressions: Sequence[str]) -> str:
     return f"CASE k.kind {' '.join(wanted)} ELSE 0 END" if wanted else "0"
 
 
-def insert(table: str, rows: Iterable[Sequence[int]]) -> str:
-    """Return a statement that adds rows of integers."""
-    return f"INSERT INTO {table} VALUES " + ", ".join(f"({', '.join(map(str, row))})" for row in rows)  # noqa: S608 - integers
+def insert(dialect: Dialect, table: str, kinds: Sequence[str], rows: Sequence[Sequence[int]]) -> list[str]:
+    """Return the statements that add rows of integers.
+
+    The columns go as texts that the engine takes apart: that is many times faster to parse than VALUES.
+
+    Args:
+        dialect: the engine's.
+        table: to add to.
+        kinds: the types of the columns.
+        rows: what to add.
+    """
+    size = max(1, dialect.values_most // len(kinds))
+    names = [f"c{number}" for number in range(len(kinds))]
+    cast = ", ".join(f"CAST({name} AS {kind})" for name, kind in zip(names, kinds, strict=True))
+    statements: list[str] = []
+    for start in range(0, len(rows), size):
+        columns = zip(*rows[start : start + size], strict=True)
+        texts = [f"'{','.join(map(str, column))}'" for column in columns]
+        lists = ", ".join(f"{dialect.split.format(text)} AS {name}" for text, name in zip(texts, names, strict=True))
+        statements.append(f"INSERT INTO {table} SELECT {cast} FROM {dialect.lockstep.format(lists)}")  # noqa: S608 - integers
+    return statements
 
 
 def create_tables(dialect: Dialect) -> list[str]:
