@@ -86,7 +86,7 @@ def _unwrap(usage: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, A
     """Return the usage object of what may be a whole answer, and the answer around it."""
     for key in _INSIDE:
         inside = usage.get(key)
-        if isinstance(inside, Mapping) and inside:
+        if inside and isinstance(inside, Mapping):
             return _unwrap(inside)[0], usage
     return usage, {}
 

@@ -107,6 +107,7 @@ def read_context(raw: Mapping[str, Any]) -> Context:
     return context
 
 
+@lru_cache(maxsize=1024)
 def read_tier(word: str) -> str:
     """Return a service tier in small letters, with one word for each of those that mean the same everywhere."""
     word = word.strip().lower().replace("-", "_").replace(" ", "_").removeprefix("service_tier_")
@@ -163,7 +164,9 @@ def _read_word(key: str, value: Any) -> str:
 
 
 def _set_tier(context: Context, key: str, value: Any) -> None:
-    word = read_tier(_read_word(key, value["type"] if isinstance(value, Mapping) and "type" in value else value))
+    if not isinstance(value, str):
+        value = _read_word(key, value["type"] if isinstance(value, Mapping) and "type" in value else value)
+    word = read_tier(value)
     if word == "batch":
         context.processing = "batch"
     elif word:

@@ -23,6 +23,8 @@ def read_evidence(raw: Mapping[str, Any]) -> Evidence:
     tier = None
     for key in _TIERS:
         said = raw.get(key)
+        if said is None:
+            continue
         if isinstance(said, Mapping):
             said = said.get("type")
         if isinstance(said, str) and not said.endswith("UNSPECIFIED"):

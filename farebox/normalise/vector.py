@@ -19,7 +19,7 @@ from farebox.normalise.billed import KINDS, parse_number, read_billed
 from farebox.normalise.context import Context
 from farebox.normalise.detect import detect_api, read_hint
 from farebox.normalise.mistral import annotate
-from farebox.normalise.quantities import TIMED, read_name, words_of
+from farebox.normalise.quantities import TIMED, Named, read_name, words_of
 from farebox.normalise.server_tools import TOOLS, meter_of, read_tools, tool_of
 from farebox.normalise.table import NORMALISERS, normaliser
 from farebox.usage import Usage
@@ -217,13 +217,13 @@ def _add_cache_storage(
     explicit = KINDS.get(known.kind) == "cache_storage" or known.facts.get("cache") == "explicit"
     for source in (raw, context):
         for key, value in source.items():
-            named = read_name(key)
+            named = _time_of(key)
             if named is None or not parse_number(value):
                 continue
             if named.role == "token_time":
                 meters["cache_storage"] = parts_of("cache_storage", exact(value, key) * named.factor, key)
                 return None
-            if named.role == "time" and (named.of in _KEPT or (explicit and not named.of)):
+            if named.of in _KEPT or (explicit and not named.of):
                 seconds = exact(value, key) * named.factor
                 tokens = _stored_tokens(raw, context, meters)
                 if not tokens:
@@ -231,6 +231,13 @@ def _add_cache_storage(
                 meters["cache_storage"] = parts_of("cache_storage", tokens * seconds / _HOUR_S, key)
                 return seconds
     return None
+
+
+@lru_cache(maxsize=4096)
+def _time_of(key: str) -> Named | None:
+    """Return what a name says where it is a time, alone or with tokens."""
+    named = read_name(key)
+    return named if named is not None and named.role in {"time", "token_time"} else None
 
 
 def _stored_tokens(raw: Mapping[str, Any], context: Mapping[str, Any], meters: Mapping[str, int]) -> Fraction:
