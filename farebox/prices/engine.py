@@ -43,6 +43,7 @@ class Bound(msgspec.Struct, frozen=True):
         service_tier: the tier that was asked for, or None.
         region: of the endpoint, or None.
         facts: what else is known of the endpoint, such as its deployment.
+        calls: how many of which fees by the call it can have, such as ``{"web_search": 5}``.
     """
 
     provider: str
@@ -53,6 +54,7 @@ class Bound(msgspec.Struct, frozen=True):
     service_tier: str | None = None
     region: str | None = None
     facts: Mapping[str, str] = {}
+    calls: Mapping[str, int] = {}
 
 
 def charge(book: PriceBook, rating: Rating) -> Charge | Unpriced:
@@ -126,43 +128,67 @@ def lines_of(rate: Rate, meter: str, quantity: int, position: Position | None = 
 
 
 def worst_case_of(book: PriceBook, bound: Bound) -> Charge | Unpriced:
-    """Return the most that an attempt can cost in tokens, for one whose end is not known.
+    """Return the most that an attempt can cost, for one whose end is not known.
 
     All input at the dearest input meter (a cache write, or audio, where the model has a price for it) and all
-    output at the dearest output meter, over every input size that the bound reaches. Fees of server tools have
-    no bound and are left out, and so is what a contract takes off; what it puts on is in.
+    output at the dearest output meter, over every input size that the bound reaches; the fee of the request, and
+    of as many calls of tools as the bound says. What a contract takes off is left out; what it puts on is in.
     """
-    usage = Usage({"input": bound.input_tokens, "output": bound.output_tokens}, bound.input_tokens)
-    rating = Rating(
-        provider=bound.provider,
-        answered="",
-        asked=bound.model,
-        usage=usage,
-        at_ns=bound.at_ns,
-        service_tier=bound.service_tier,
-        region=bound.region,
-        facts=bound.facts,
-    )
-    choice = _recall(book, rating)
-    bands = _find_bands(choice, bound.at_ns)
-    if isinstance(bands, str):
-        return Unpriced(bands, book.hash)
-    reached = [table for above, table in bands if bound.input_tokens > above]
-    lines: list[Line] = []
-    for family, quantity in (("input", bound.input_tokens), ("output", bound.output_tokens)):
-        if not quantity:
-            continue
-        priced = [(rate, meter) for table in reached for meter, rate in table.items() if METERS[meter].family == family]
-        if not priced:
-            return Unpriced(_no_rate(choice, f"for any {family} meter"), book.hash)
-        rate, meter = max(priced, key=lambda pair: _dearest(pair[0]))
-        price = _dearest(rate)
-        amount = amount_of(quantity, price.numerator, price.denominator)
-        lines.append(Line(meter, quantity, price.numerator, amount, rate.id, price.denominator))
-    total = sum(line.amount_femto for line in lines)
+    parts = _bound_parts(book, bound)
+    if isinstance(parts, str):
+        return Unpriced(parts, book.hash)
+    lines = [
+        Line(price.meter, quantity, price.femto, amount_of(quantity, price.femto, price.per), price.rate, price.per)
+        for price, quantity in parts
+    ]
+    total = sum([line.amount_femto for line in lines])
     if total > MAX_FEMTO:
         return Unpriced("the amount is larger than one attempt can have", book.hash)
     return Charge(tuple(lines), total, book.hash)
+
+
+def most_of(book: PriceBook, bound: Bound) -> int | str:
+    """Return the total of `worst_case_of` in femtodollars, or why it is not known; without lines, so it is quick."""
+    parts = _bound_parts(book, bound)
+    if isinstance(parts, str):
+        return parts
+    return sum([amount_of(quantity, price.femto, price.per) for price, quantity in parts])
+
+
+def _bound_parts(book: PriceBook, bound: Bound) -> "list[tuple[_Dearest, int]] | str":
+    """Return the dearest price of every part of a bound with its quantity, or why there is none."""
+    key = (bound.provider, bound.model, bound.service_tier, bound.region, tuple(sorted(bound.facts.items())))
+    choice: Choice | None = book.memo.get(key)
+    if choice is None:
+        rating = Rating(
+            provider=bound.provider,
+            answered="",
+            asked=bound.model,
+            usage=Usage({}, 0),
+            at_ns=bound.at_ns,
+            service_tier=bound.service_tier,
+            region=bound.region,
+            facts=bound.facts,
+        )
+        choice = _recall(book, rating)
+        book.memo[key] = choice
+    bands = _find_bands(choice, bound.at_ns)
+    if isinstance(bands, str):
+        return bands
+    dearest = _recall_dearest(book, bands, sum([bound.input_tokens > above for above, _ in bands]))
+    wanted = [("input", bound.input_tokens), ("output", bound.output_tokens), *bound.calls.items()]
+    parts: list[tuple[_Dearest, int]] = []
+    for name, quantity in wanted:
+        if quantity:
+            price = dearest.get(name)
+            if price is None:
+                kind = f"any {name} meter" if name in {"input", "output"} else f"the meter {name}"
+                return _no_rate(choice, f"for {kind}")
+            parts.append((price, quantity))
+    request = dearest.get("request")
+    if request is not None:
+        parts.append((request, 1))
+    return parts
 
 
 def _recall(book: PriceBook, rating: Rating) -> Choice:
@@ -274,10 +300,38 @@ def _price(rate: Rate | None) -> tuple[Fraction, ...] | None:
     return None if rate is None else tuple(Fraction(one.femto, one.per) for one in (rate, *rate.steps))
 
 
-def _dearest(rate: Rate) -> Fraction:
-    """Return the price at list or under contract, whichever is more."""
-    listed = Fraction(rate.femto, rate.per)
-    return max(listed, listed + sum(Fraction(step.femto, step.per) for step in rate.steps))
+class _Dearest(msgspec.Struct, frozen=True):
+    """The most that one unit can cost: femtodollars for ``per`` units of a meter, and the rate it comes from."""
+
+    meter: str
+    femto: int
+    per: int
+    rate: str
+
+
+def _recall_dearest(book: PriceBook, bands: Bands, reached: int) -> dict[str, _Dearest]:
+    """Return the dearest rate of all input, of all output and of every fee, over the sizes that are reached."""
+    # The bands live as long as the book does, so their identity is a key.
+    key = (id(bands), reached)
+    found: dict[str, _Dearest] | None = book.memo.get(key)
+    if found is None:
+        found = book.memo[key] = _find_dearest([table for _, table in bands[len(bands) - reached :]])
+    return found
+
+
+def _find_dearest(tables: list[Table]) -> dict[str, _Dearest]:
+    best: dict[str, tuple[Fraction, str, str]] = {}
+    for table in tables:
+        for meter, rate in table.items():
+            family = METERS[meter].family
+            name = family if family in {"input", "output"} else meter
+            listed = Fraction(rate.femto, rate.per)
+            price = max(listed, listed + sum(Fraction(step.femto, step.per) for step in rate.steps))
+            if name not in best or best[name][0] < price:
+                best[name] = price, meter, rate.id
+    return {
+        name: _Dearest(meter, price.numerator, price.denominator, rate) for name, (price, meter, rate) in best.items()
+    }
 
 
 def _sizes(usage: Usage) -> str:

@@ -97,7 +97,7 @@ def test_the_tier_is_the_one_in_the_answer_and_batch_the_channel(given: dict[str
         ("gpt-5", {"service_tier": "flex", "processing": "batch"}, "batch with flex has no published rates"),
         ("gpt-5", {"region": "atlantis"}, "in the region 'atlantis'"),
         ("gpt-7", {}, "no rate for openai/gpt-7"),
-        ("gpt-5", {"at_ns": instant("2026-01-01T00:00:00Z"), "service_tier": "flex"}, "at that time"),
+        ("gpt-5", {"at_ns": instant("2026-01-01T00:00:00Z"), "service_tier": "flex"}, "at tier flex"),
         ("gpt-5", {"usage": Usage({}, 0)}, "the usage has no meters"),
         ("gpt-4", {"usage": used(cache_read=1)}, "for the meter cache_read"),
         ("gpt-4o", {"usage": used(input_audio=1)}, "for the meter input_audio"),
