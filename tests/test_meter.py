@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,8 +34,9 @@ def sent(
     rate_provider: str = "openai",
     cap: int | None = 50,
     body_bytes: int = 300,
+    **changes: Any,
 ) -> Sent:
-    return Sent(
+    record = Sent(
         attempt="c.1",
         call="c",
         number=1,
@@ -55,6 +57,7 @@ def sent(
         output_cap=cap,
         provider_operation=operation,
     )
+    return msgspec.structs.replace(record, **changes)
 
 
 def test_an_answer_is_priced_by_its_usage() -> None:
