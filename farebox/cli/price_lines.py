@@ -44,7 +44,7 @@ class Asked(msgspec.Struct):
     provider: str
     model: str
     usage: dict[str, Any]
-    context: dict[str, Any] = {}
+    context: dict[str, Any] | None = None
     id: msgspec.Raw = _NO_ID
 
 
@@ -98,11 +98,18 @@ class LinePricer:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return Refusal(_id_of(line), Failure("bad_line", f"line {number}: {_words(error)}"))
         try:
-            rating = read_rating(asked.provider, asked.model, asked.usage, asked.context, self._now_ns)
+            return self._price(asked)
         except UsageViolation as violation:
             return Refusal(asked.id, Failure("invalid_usage", f"usage: {violation}"))
-        except (FareboxError, ValueError) as error:
+        except FareboxError as error:
             return Refusal(asked.id, Failure("bad_context", str(error)))
+        except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+            # A value of a kind that nobody expects, such as a list where a word belongs, must not end the run.
+            message = f"usage or context has a value of the wrong kind: {error}"
+            return Refusal(asked.id, Failure("invalid_usage", message))
+
+    def _price(self, asked: Asked) -> Answer | Refusal:
+        rating = read_rating(asked.provider, asked.model, asked.usage, asked.context or {}, self._now_ns)
         result = charge(self._book, rating)
         if isinstance(result, Charge):
             lines = self._writer.write(result.lines, rating.at_ns)

@@ -10,7 +10,7 @@ from rich.table import Table
 from farebox.charge import Charge
 from farebox.money import usd_text
 from farebox.present.charges import line_text
-from farebox.prices.arithmetic import quantity_text
+from farebox.prices.arithmetic import parse_price, quantity_text
 from farebox.prices.book import PriceBook
 from farebox.prices.choose import Rating
 from farebox.prices.explain import (
@@ -73,6 +73,7 @@ def show_explanation(book: PriceBook, rating: Rating, explanation: Explanation, 
         ("facts", facts),
         ("at", f"{instant_text(rating.at_ns)}{sizes}"),
         ("book", book.short),
+        ("note", _note(book, rating)),
     ]
     for name, text in rows:
         if text:
@@ -146,6 +147,12 @@ def say(console: Console, text: str, *, bold: bool = False) -> None:
         console.print(line.rstrip(), style=style, soft_wrap=True)
 
 
+def _note(book: PriceBook, rating: Rating) -> str:
+    """Return what a reader should know of the model."""
+    found = (book.find_model(rating.provider, name) for name in (rating.answered, rating.asked) if name)
+    return next((each[0].note for each in found if each), "")
+
+
 def _line_json(explained: Explained) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.structs.asdict(line_text(explained))
     found["unit"] = explained.unit
@@ -177,8 +184,16 @@ def _show_lines(console: Console, explanation: Explanation, total: str) -> None:
     for one, price, amount in zip(explanation.lines, prices, amounts, strict=False):
         unit = "" if one.origin is not None and one.origin.kind in _BY_THE_LINE else _UNITS.get(one.unit, one.unit)
         quantity = f"{grouped(one.quantity)} {unit}".rstrip()
-        table.add_row(_name(one), quantity, price, one.per_words, amount)
+        table.add_row(_name(one), quantity, price, _per_words(one), amount)
     console.print(table)
+
+
+def _per_words(explained: Explained) -> str:
+    """Return for how many of what a price is; a contract's step is for as many as prices of its meter usually are."""
+    origin = explained.origin
+    if origin is not None and origin.kind in {"contract", "pool"}:
+        return parse_price("0", explained.line.meter).unit
+    return explained.per_words
 
 
 def _name(explained: Explained) -> str:
