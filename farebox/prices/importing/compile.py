@@ -14,20 +14,12 @@ import msgspec
 
 from farebox.errors import ConfigError
 from farebox.prices.card import read_card
-from farebox.prices.importing.gate import Gate, Group
-from farebox.prices.importing.offers import (
-    Finding,
-    Offer,
-    Package,
-    conditions,
-    meters_of,
-    midnight,
-    same_price,
-    unique,
-)
+from farebox.prices.importing.gate import Gate
+from farebox.prices.importing.grouping import group_offers
+from farebox.prices.importing.offers import Finding, Offer, Package, midnight, unique
 from farebox.prices.importing.providers import PROVIDERS
 from farebox.prices.importing.published import apply_rules
-from farebox.prices.match import Matcher, fits
+from farebox.prices.match import Matcher
 from farebox.prices.write import write_card
 
 _HEAD = ("provider", "name", "note", "no_region", "regions", "reported", "tiers", "inherit", "facts")
@@ -102,65 +94,6 @@ def compile_card(
     packages = unique(offer.package.label for offer in offers)
     text = write_card(head, [models[key] for key in sorted(models)], comment=_comment(head["name"], provider, packages))
     return Compiled(provider, text, len(models), counts[0], counts[1], counts[2], findings, notes)
-
-
-def group_offers(offers: Sequence[Offer], findings: list[Finding]) -> list[Group]:
-    """Return offers by model: those with the same id or name, in any case of letters, are of one model.
-
-    An id that only fits a pattern of a model is of that model if it costs the same; else it is one of its own.
-    """
-    groups: list[Group] = []
-    named: dict[str, Group] = {}
-    patterned: list[tuple[str, Group]] = []
-    for offer in offers:
-        group = next((named[word.lower()] for word in (offer.id, *offer.names) if word.lower() in named), None)
-        if offer.lends:
-            group = group or _fitting(offer, patterned)
-            if group is not None:
-                group.others.append(offer)
-            continue
-        if group is None and offer.package != offers[0].package:
-            group = _fitting(offer, patterned)
-            if group is not None and not _costs_same(offer, group):
-                said = {offer.package.name: offer.id, group.lead.package.name: group.lead.id}
-                findings.append(Finding(offer.provider, offer.id, "", "not-like-its-pattern", said))
-                group = None
-            elif group is not None:
-                group.others.append(offer)
-                continue
-        if group is None:
-            group = Group(offer, [], list(offer.names))
-            groups.append(group)
-            patterned += [(pattern, group) for pattern in offer.patterns]
-        elif group.lead.package == offer.package:
-            findings.append(Finding(offer.provider, offer.id, "", "double", {offer.package.name: group.lead.id}))
-            continue
-        else:
-            # Who calls the model by one of its names speaks before who only fits a pattern.
-            group.others.insert(group.exact, offer)
-            group.exact += 1
-            group.names = unique([*group.names, *offer.names])
-        for word in (group.lead.id, *group.names):
-            named.setdefault(word.lower(), group)
-    return groups
-
-
-def _fitting(offer: Offer, patterned: Sequence[tuple[str, Group]]) -> Group | None:
-    """Return the group whose longest pattern fits an offer's id."""
-    word = offer.id.lower()
-    found = [(len(pattern), number) for number, (pattern, _) in enumerate(patterned) if fits(pattern.lower(), word)]
-    return patterned[max(found, key=lambda one: (one[0], -one[1]))[1]][1] if found else None
-
-
-def _costs_same(offer: Offer, group: Group) -> bool:
-    """Return whether no price of an offer's plain row differs from the group's."""
-    rows = [row for row in offer.rows if conditions(row) == conditions({}) and "until" not in row]
-    plain = [row for row in group.lead.rows if conditions(row) == conditions({}) and "until" not in row]
-    if not rows or not plain:
-        return not rows
-    return all(
-        same_price(rows[-1][meter], plain[-1][meter], meter) for meter in meters_of(rows[-1]) if meter in plain[-1]
-    )
 
 
 def _read_published(provider: str, published: bytes | None) -> dict[str, Any]:

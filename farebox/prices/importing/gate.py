@@ -27,7 +27,7 @@ from farebox.prices.importing.offers import (
 from farebox.prices.match import fits
 
 ONE_SOURCE = "one source"
-_STALE = timedelta(days=60)
+STALE = timedelta(days=60)
 _DAY = timedelta(days=1)
 # What is lost where a price is given by the second, or in units of its own, with few digits.
 _ROUNDED = Decimal("0.0015")
@@ -113,7 +113,7 @@ class Gate:
         backers: list[set[str]] = []
         prices = meters_of(row)
         # A row that leaves the rest to another tier has said what it prices; else more meters may be known.
-        others = [other for _, other in opinions] if "rest" not in row else []
+        others = [other for offer, other in opinions if "rest" not in row and _may_add(offer, group)]
         extra = [meter for other in others for meter in meters_of(other) if meter not in prices]
         for meter in [*prices, *dict.fromkeys(extra)]:
             price, by = self._judge_price(meter, row, owner, opinions, group, verdict)
@@ -156,9 +156,7 @@ class Gate:
         first = camps[0]
         newest = max(package.day for package, _, _ in said)
         against = [
-            camp
-            for camp in camps[1:]
-            if any(newest - package.day <= _STALE and not lends for package, _, lends in camp)
+            camp for camp in camps[1:] if any(newest - package.day <= STALE and not lends for package, _, lends in camp)
         ]
         by = {(package.name, package.witness) for package, _, _ in first}
         witnesses = _witnesses(first)
@@ -241,7 +239,7 @@ def _further_rows(group: Group, now: datetime) -> list[dict[str, Any]]:
     seen = {conditions(row) for row in group.lead.rows}
     rows: list[dict[str, Any]] = []
     for offer in group.others:
-        if offer.lends:
+        if not _may_add(offer, group):
             continue
         for row in offer.rows:
             mark = conditions(row)
@@ -254,6 +252,12 @@ def _further_rows(group: Group, now: datetime) -> list[dict[str, Any]]:
             plain = {key: value for key, value in row.items() if key not in ("from", "until")}
             rows.append({**plain, "owner": offer.package})
     return rows
+
+
+def _may_add(offer: Offer, group: Group) -> bool:
+    """Return whether a package may add what the others do not say: not if it is old, nor with another's list."""
+    newest = max(one.package.day for one in (group.lead, *group.others))
+    return not offer.lends and newest - offer.package.day <= STALE
 
 
 def _agreed_size(row: dict[str, Any], group: Group, offer: Offer) -> bool:

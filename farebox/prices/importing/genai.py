@@ -3,6 +3,7 @@
 Its provider objects come in as they are. What has no meter or no place in a card is named, never dropped in silence.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, time
 from decimal import Decimal
@@ -16,7 +17,7 @@ from farebox.prices.importing.providers import write_meter
 from farebox.usage import METERS
 
 # Its price keys and our meters; the number brings its unit to ours (fees and pages are per thousand there).
-_KEYS: dict[str, tuple[str, Decimal]] = {
+KEYS: dict[str, tuple[str, Decimal]] = {
     "input_mtok": ("input", Decimal(1)),
     "cache_read_mtok": ("cache_read", Decimal(1)),
     "cache_write_5m_mtok": ("cache_write_5m", Decimal(1)),
@@ -33,8 +34,14 @@ _KEYS: dict[str, tuple[str, Decimal]] = {
     "output_image_mtok": ("output_image", Decimal(1)),
     "output_video_mtok": ("output_video", Decimal(1)),
     "output_citation_mtok": ("citation", Decimal(1)),
+    "input_text_mtok": ("input", Decimal(1)),
+    "cache_text_read_mtok": ("cache_read", Decimal(1)),
+    "cache_text_write_5m_mtok": ("cache_write_5m", Decimal(1)),
+    "cache_text_write_1h_mtok": ("cache_write_1h", Decimal(1)),
+    "output_text_mtok": ("output", Decimal(1)),
+    "output_text_reasoning_mtok": ("reasoning", Decimal(1)),
+    "output_text_citation_mtok": ("citation", Decimal(1)),
     "input_mchars": ("character", Decimal(1)),
-    "output_mchars": ("output_character", Decimal(1)),
     "audio_hours": ("audio_time", Decimal(1)),
     "input_audio_hours": ("audio_time", Decimal(1)),
     "output_audio_hours": ("speech_time", Decimal(1)),
@@ -43,11 +50,17 @@ _KEYS: dict[str, tuple[str, Decimal]] = {
     "web_searches_kcount": ("web_search", Decimal("0.001")),
     "social_searches_kcount": ("x_search", Decimal("0.001")),
     "storage_searches_kcount": ("file_search", Decimal("0.001")),
-    "document_searches_kcount": ("search_unit", Decimal("0.001")),
+    "rerank_searches_kcount": ("search_unit", Decimal("0.001")),
     "code_executions_kcount": ("code_execution", Decimal("0.001")),
     "requests_kcount": ("request", Decimal("0.001")),
-    "output_gpixels": ("pixel", Decimal(1)),
 }
+# Its units for which no provider has a price yet and the book no meter; a price for one would be named as left out.
+NO_METER = re.compile(
+    r"cache_(audio|image|video)_write(_5m|_1h)?_mtok|input_((audio|image|text|video)_)?tool_mtok|"
+    r"output_(audio|image|video)_(citation|reasoning)_mtok|input_gpixels|input_text_messages_kcount"
+)
+# A cache write whose time it does not say; see `write_meter`.
+WRITES = ("cache_write_mtok", "cache_text_write_mtok")
 _STREAMED = ("live", "realtime", "voice")
 
 
@@ -121,7 +134,7 @@ class GenaiReader:
             given["when"] = when
         given |= span
         rows = list(self._sizes(info.id, variant.prices, given))
-        there = {_KEYS[key][0] for key, value in vars(standard).items() if value is not None and key in _KEYS}
+        there = {KEYS[key][0] for key, value in vars(standard).items() if value is not None and key in KEYS}
         for row in rows:
             if tier != "standard" and there - set(row):
                 row["rest"] = "standard"
@@ -137,7 +150,7 @@ class GenaiReader:
                 # "More than 199,999" is how the data says "200,000 or more".
                 row |= {"at_least": size + 1} if size % 1000 == 999 else {"over": size}
             for key, value in found.items():
-                meter, factor = self._meter(key, model, row)
+                meter, factor = self._meter(key, model)
                 if not meter:
                     if size is None:
                         self.cleaner.note(model, key, "unmapped", value)
@@ -147,18 +160,12 @@ class GenaiReader:
                     row[meter] = text
             yield row
 
-    def _meter(self, key: str, model: str, row: dict[str, Any]) -> tuple[str, Decimal]:
-        if key == "cache_write_mtok":
+    def _meter(self, key: str, model: str) -> tuple[str, Decimal]:
+        if key in WRITES:
             return write_meter(self.provider, model), Decimal(1)
-        if key == "input_text_messages_kcount":
-            return "text_message" if "text_message" in METERS else "", Decimal("0.001")
-        meter, factor = _KEYS.get(key, ("", Decimal(1)))
-        if meter == "audio_time" and key == "audio_hours":
-            if any(word in model for word in _STREAMED):
-                return "session_time", factor
-            if "audio_time" in row:
-                return meter, factor
-        return meter, factor
+        if key == "audio_hours" and any(word in model for word in _STREAMED):
+            return "session_time", Decimal(1)
+        return KEYS.get(key, ("", Decimal(1)))
 
     def _schedule(self, constraint: Any) -> str:
         """Return the id of a schedule for a time of the day."""

@@ -5,6 +5,7 @@ Its field names say meter, cache time, context size and tier in one word, such a
 """
 
 import re
+from decimal import Context, Decimal
 from typing import Any
 
 from farebox.prices.importing.genai import is_free
@@ -17,6 +18,10 @@ _FIELD = re.compile(
     r"(?:_(?P<tier>batches|flex|priority|ultrafast|balanced))?$"
 )
 _MILLION = 1_000_000
+_HOUR = 3600
+_FEW_DIGITS = 4
+# Databricks publishes in units of its own; what their conversion rounds away is at most this part.
+_CONVERSION = Decimal("0.00005")
 _TOKENS = {
     "input_cost_per_token": "input",
     "output_cost_per_token": "output",
@@ -147,6 +152,10 @@ class LitellmReader:
                 if meter in ("input", "output") and mode in ("chat", "") and not found["tier"]:
                     cleaner.note(name, meter, "zero", value)
                 continue
+            if factor == _HOUR:
+                value, factor = hourly(value), 1  # noqa: PLW2901 - the same price, by the hour
+            elif provider == "databricks" and value:
+                value = unrounded(value * factor) / factor  # noqa: PLW2901 - the same price, as published
             text = "0" if not value else cleaner.price(value, name, meter, factor)
             if text is not None:
                 _row(rows, found["tier"] or "", int(found["size"] or 0) * 1000).setdefault(meter, text)
@@ -177,6 +186,33 @@ def bare_id(key: str, provider: str) -> str:
     if provider in ("aws", "azure", "google", "openai", "anthropic") and "/" in name:
         return ""
     return "" if "*" in name or " " in name else name
+
+
+def hourly(per_second: Decimal) -> Decimal:
+    """Return a price per hour from one per second that was rounded from a price per minute or per hour.
+
+    The shortest price per minute or per hour that gives the same digits per second is what was published.
+    """
+    exact = per_second * _HOUR
+    if len(exact.normalize().as_tuple().digits) <= _FEW_DIGITS:
+        return exact
+    for digits in range(1, _FEW_DIGITS + 1):
+        for seconds in (60, _HOUR):
+            candidate = Context(prec=digits).plus(per_second * seconds)
+            if round_like(candidate / seconds, per_second) == per_second:
+                return candidate * (_HOUR // seconds)
+    return exact
+
+
+def unrounded(price: Decimal) -> Decimal:
+    """Return a price with few digits in the place of one that differs from it by a conversion's rounding only."""
+    short = Context(prec=_FEW_DIGITS).plus(price)
+    return short if abs(short - price) <= price * _CONVERSION else price
+
+
+def round_like(value: Decimal, model: Decimal) -> Decimal:
+    """Return a value rounded to as many decimals as another has."""
+    return value.quantize(Decimal(1).scaleb(int(model.as_tuple().exponent)))
 
 
 def read_about(entry: dict[str, Any]) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def same_price(one: str, other: str, meter: str) -> bool:
 
 def conditions(row: dict[str, Any]) -> tuple[Any, ...]:
     """Return what must hold for a row, times left out; sizes that differ by one token are the same."""
-    size = row.get("over", row["at_least"] - 1 if "at_least" in row else -1)
+    size = row.get("over", row.get("at_least", -1))
     if "over" in row and size % 1000 == 999:
         size += 1
     when = tuple(sorted(row.get("when", {}).items()))
