@@ -241,7 +241,7 @@ def select_from_json(path: str) -> str:
     # A row may carry a usage object of any size the journal holds; the reader's default stops at 16 MiB.
     return (
         f"SELECT * REPLACE ({moments}) FROM read_json({_quoted(path)}, format = 'newline_delimited', "  # noqa: S608 - the path is ours and quoted
-        f"columns = {{{kinds}}}, maximum_object_size = 134217728)"
+        f"columns = {{{kinds}}}, hive_partitioning = false, maximum_object_size = 134217728)"
     )
 
 
@@ -250,13 +250,14 @@ def select_from_files(paths: list[str]) -> str:
 
     Every column is there whatever the age of the files: what they lack is NULL.
     """
-    columns = ", ".join(f'NULL::{column.kind} AS "{column.name}"' for column in COLUMNS)
-    nothing = f"SELECT {columns} WHERE false"
+    absent = ", ".join(f'NULL::{column.kind} AS "{column.name}"' for column in COLUMNS)
+    nothing = f"SELECT {absent} WHERE false"
     if not paths:
         return nothing
     listed = ", ".join(_quoted(path) for path in paths)
     read = f"read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
-    return f"SELECT * FROM ({nothing} UNION ALL BY NAME SELECT * FROM {read})"  # noqa: S608 - as above
+    names = ", ".join(f'"{column.name}"' for column in COLUMNS)
+    return f"SELECT {names} FROM ({nothing} UNION ALL BY NAME SELECT * FROM {read})"  # noqa: S608 - as above
 
 
 def day_of(at_ns: int) -> int:
