@@ -1,7 +1,8 @@
 """Finds models by what they can do and what they cost.
 
 A model's price is that of its standard tier for a short request, with no region and every fact at its default, at
-one instant. Its cost is a blend: three tokens of input for each of output. Amounts are exact fractions.
+one instant. Its cost is a blend: three tokens of input for each of output; of embeddings it is the input alone.
+Amounts are exact fractions.
 """
 
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ _CAPABILITY_OF_METER = {
 }
 # What a modality of the input is called as a capability.
 _CAPABILITY_OF_INPUT = {"image": "vision", "audio": "audio_input", "video": "video_input", "document": "pdf"}
+_NO_OUTPUT = "embedding"
 _SHORT = Usage({"input": 1}, 1)
 
 
@@ -132,7 +134,7 @@ def read_one(book: PriceBook, provider: str, model: Model, wanted: Wanted) -> Fo
         table=table,
         input=taken,
         output=given,
-        blend=None if taken is None or given is None else (INPUT_SHARE * taken + given) / (INPUT_SHARE + 1),
+        blend=taken if about.kind == _NO_OUTPUT and given is None else _blend(taken, given),
         life=_life(about, wanted.day),
     )
 
@@ -166,6 +168,10 @@ def _capabilities(about: About, table: Table, tiers: tuple[str, ...]) -> tuple[s
     found |= {name for meter, name in _CAPABILITY_OF_METER.items() if meter in table}
     found |= {tier for tier in tiers if tier not in {STANDARD, ANY_TIER}}
     return tuple(sorted(found))
+
+
+def _blend(taken: Fraction | None, given: Fraction | None) -> Fraction | None:
+    return None if taken is None or given is None else (INPUT_SHARE * taken + given) / (INPUT_SHARE + 1)
 
 
 def _life(about: About, day: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from farebox.cli.main import cli
-from farebox.cli.price_lines import LinePricer, _run
+from farebox.cli.price_lines import Answer, LinePricer, _run
 from farebox.prices.book import compile_book
 from farebox.usage import METERS
 
@@ -153,10 +153,16 @@ rows = [
 ]
 """
     pricer = LinePricer(compile_book({}, [("mine.toml", dated)]), NOW_NS)
+
+    def total(line: dict[str, Any]) -> str:
+        answer = pricer.price(json.dumps(line).encode(), 1)
+        assert isinstance(answer, Answer)
+        return answer.total_usd
+
     line = {**LINE, "usage": {"prompt_tokens": 1_000_000, "completion_tokens": 0}}
-    assert pricer.price(json.dumps(line).encode(), 1).total_usd == "1"
+    assert total(line) == "1"
     del line["context"]
-    assert pricer.price(json.dumps(line).encode(), 1).total_usd == "2"
+    assert total(line) == "2"
 
 
 def run(*args: str, stdin: bytes | None = None) -> Result:

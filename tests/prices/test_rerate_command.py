@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from farebox.call import Answered
 from farebox.cli.main import cli
+from farebox.journal.record import Record
 from farebox.meter import UNBILLED, Ended, assume, end, estimate, price_answer
 from farebox.state.archive import use_book
 from tests.books.traffic import START_NS, sent, write_calls
@@ -43,7 +44,7 @@ def ended(book, of, priced, answered, outcome="ok"):
 
 def traffic(book, first=1):
     """Attempts of every kind, as the gateway itself prices and ends them."""
-    records = []
+    records: list[Record] = []
 
     def add(answered, price=price_answer, outcome="ok", **changes):
         of = sent(f"call_{first + len(records)}", at_ns=START_NS + len(records) * 10**9, **changes)

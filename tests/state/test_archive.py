@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from farebox.charge import Charge
 from farebox.errors import ConfigError
 from farebox.prices.choose import Rating
 from farebox.prices.engine import charge
@@ -23,7 +24,9 @@ def own_file(folder: Path, price: str, name: str = "mine.toml") -> Path:
 
 def cost_of(book) -> int:
     rating = Rating("local", "", "m", Usage({"input": 1000}, 1000), 1_795_392_000_000_000_000)
-    return charge(book, rating).total_femto
+    charged = charge(book, rating)
+    assert isinstance(charged, Charge)
+    return charged.total_femto
 
 
 def test_a_book_comes_out_of_the_archive_as_it_went_in(tmp_path):
