@@ -97,11 +97,11 @@ def make_terms(contracts: tuple[Contract, ...] = (), commitments: tuple[Commitme
 
 LADDER = (("1", "3"), ("20", "10"), ("55.5", "33.3333"))
 MANY_CONTRACTS = (
-    Contract("ladder", "google", ("*",), SOURCE, volume=LADDER),
+    Contract("ladder", "google", ("*",), SOURCE, volume=LADDER, until_ns=DECEMBER + 5 * NS_PER_DAY),
     Contract("nova", "aws", ("nova", "int*"), SOURCE, tiers=("standard",), volume=(("0", "1"), ("10", "50"))),
     Contract("flat", "gcp", (), SOURCE, prices={"egress": Price("0.08", "0.08", 10**6, "GB")},
              from_ns=NOVEMBER + 9 * NS_PER_DAY, until_ns=DECEMBER + 9 * NS_PER_DAY),
-    Contract("again", "google", ("gemini*",), SOURCE, volume=(("30", "20"),), until_ns=DECEMBER + 5 * NS_PER_DAY),
+    Contract("again", "google", ("gemini*",), SOURCE, volume=(("30", "20"),), from_ns=DECEMBER + 5 * NS_PER_DAY),
 )  # fmt: skip
 MANY_COMMITMENTS = (
     Commitment("units", "azure", "capacity", ("gpt",), SOURCE, units=2, unit_price_usd="1.00",

@@ -61,8 +61,8 @@ def terms_of(book: PriceBook, from_ns: int, until_ns: int, drawn: Mapping[str, i
     """Return the terms of a book; see `Terms` for the attributes."""
 
     def find_names(provider: str, model: str) -> Sequence[str]:
-        found = book.find_model(provider, model)
-        return found[0].names if found else ()
+        card = book.card(provider)
+        return next((one.names for one in card.models if one.id == model), ()) if card is not None else ()
 
     rates = find_rates(book, from_ns)
     return Terms(rates, book.contracts, book.commitments, from_ns, until_ns, drawn, cache(find_names))

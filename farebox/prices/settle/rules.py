@@ -150,7 +150,7 @@ class Rules(msgspec.Struct, frozen=True):
         """Return what concerns a kind of item.
 
         Raises:
-            ConfigError: where the book does not have the rate.
+            ConfigError: where the book does not have the rate, or two contracts by volume concern it at once.
         """
         rate = self.terms.find_rate(rate_id)
         if rate is None:
@@ -164,6 +164,8 @@ class Rules(msgspec.Struct, frozen=True):
             for at, one in enumerate(self.capacities)
             if one.id in commitments and meter in one.weights and not rate.bands
         )
+        ladders = _positions(self.ladders, set(contracts))
+        _refuse_overlap([self.ladders[at] for at in ladders], f"{provider}/{model} {meter}")
         return Cover(
             rate=rate,
             scope=f"{provider}/{model}/{meter}",
@@ -172,7 +174,7 @@ class Rules(msgspec.Struct, frozen=True):
             pool=rate.pool,
             pool_id=f"{provider}/{rate.pool.id}" if rate.pool else "",
             capacities=capacities,
-            ladders=_positions(self.ladders, set(contracts)),
+            ladders=ladders,
             percents=_positions(self.percents, commitments),
             spends=_positions(self.spends, commitments),
             credits=_positions(self.credits, commitments),
@@ -237,6 +239,16 @@ def _refuse_twins(what: str, ids: list[str]) -> None:
     for one in ids:
         if ids.count(one) > 1:
             raise ConfigError(f"{what} {one}: two have this id; give each its own")
+
+
+def _refuse_overlap(ladders: Sequence[Ladder], what: str) -> None:
+    for number, one in enumerate(ladders):
+        for other in ladders[:number]:
+            if one.from_ns < other.until_ns and other.from_ns < one.until_ns:
+                raise ConfigError(
+                    f"contracts {other.id} and {one.id} both take a percentage by volume off {what} at the same time: "
+                    "give them other models, meters, tiers or times"
+                )
 
 
 def _decimal(text: str, where: str) -> Decimal:

@@ -22,6 +22,9 @@ from farebox.prices.settle.periods import day_start, month_start
 from farebox.prices.settle.rules import Cover, Ladder, make_rules
 from farebox.prices.settle.split import cut, share
 
+# What is smaller than an organisation: the words that pools are shared by.
+_NARROWER = frozenset({"project", "resource", "workspace"})
+
 
 def settle(items: Iterable[Item], terms: Terms) -> Settlement:
     """Return what is owed for items in the order of time.
@@ -210,8 +213,11 @@ class Settler:
 
 
 def is_shared_by_organisation(pool: Pool) -> bool:
-    """Return whether all projects of an organisation share a pool; else each account has its own."""
-    return pool.shared_by in ("organisation", "organization")
+    """Return whether all accounts of an organisation share a pool; else every project has its own.
+
+    Providers say it in words: "project, all Gemini 3 models", "resource", "organization", "billing account".
+    """
+    return pool.shared_by.partition(",")[0] not in _NARROWER
 
 
 def sharer(account: str, *, by_organisation: bool) -> str:
