@@ -64,11 +64,11 @@ class Part(msgspec.Struct, frozen=True):
         """Return a femtodollar amount that no line is beyond, whatever its sign, given the largest quantity.
 
         Raises:
-            TrafficFault: where the arithmetic would need more than 128 bits.
+            OverflowError: where the arithmetic would need more than 128 bits.
         """
         portion = max(0, min(self.billed(largest), self.high) - self.low)
         if portion * abs(self.femto) > _WIDE_LIMIT or self.per > _WIDE_LIMIT // 1000:
-            raise TrafficFault(f"The rate {self.rate} times {portion} needs more than 128 bits; is the quantity right?")
+            raise OverflowError(f"{portion} units at the rate {self.rate} need more than 128 bits")
         return portion * abs(self.femto) // self.per + 1000 + self.floor_femto
 
 
@@ -177,7 +177,10 @@ class _Pricer:
             products, more = self._lines_of(table[layout.meters[place]], place)
             plain += products
             parts += more
-        return self._within(cell, plain, parts)
+        try:
+            return self._within(cell, plain, parts)
+        except OverflowError as error:
+            return CellPrice(str(error))
 
     def _lines_of(self, rate: Rate, place: int) -> tuple[list[tuple[int, str, int]], list[Part]]:
         found = self._lines.get((id(rate), place))

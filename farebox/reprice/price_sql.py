@@ -192,8 +192,8 @@ def _layers(dialect: Dialect) -> list[tuple[tuple[str, ...], dict[str, str]]]:
     up = f"{dialect.quotient(f'({at_least} + step_units - 1)', 'step_units')} * step_units"
     rounded = "CASE WHEN 2 * rest > coarse OR (2 * rest = coarse AND thousands % 2 = 1) THEN 1 ELSE 0 END"
     whole = f"thousands * {_ROUNDED_TO_FEMTO} + {dialect.quotient('rest', 'per')}"
-    amount = f"CASE WHEN rest % per = 0 THEN {whole} ELSE (thousands + {rounded}) * {_ROUNDED_TO_FEMTO} END"
-    missing = "inside = 1 AND portion > 0 AND amount < floor_femto"
+    cost = f"CASE WHEN rest % per = 0 THEN {whole} ELSE (thousands + {rounded}) * {_ROUNDED_TO_FEMTO} END"
+    missing = "inside = 1 AND portion > 0 AND cost < floor_femto"
     terms = ("kind", "sign", "per", "floor_femto")
     return [
         ((*terms, "low", "high", "femto"), {"billed": f"CASE WHEN step_units = 0 THEN {at_least} ELSE {up} END"}),
@@ -210,13 +210,13 @@ def _layers(dialect: Dialect) -> list[tuple[tuple[str, ...], dict[str, str]]]:
             {"thousands": f"CASE WHEN per = 1 THEN per - per ELSE {dialect.quotient('size', 'coarse')} END"},
         ),
         ((*terms, "inside", "portion", "coarse", "thousands"), {"rest": "size - thousands * coarse"}),
-        ((*terms, "inside", "portion"), {"amount": f"CASE WHEN per = 1 THEN rest ELSE {amount} END"}),
+        ((*terms, "inside", "portion"), {"cost": f"CASE WHEN per = 1 THEN rest ELSE {cost} END"}),
         (
             (),
             {
                 "units": f"CASE WHEN kind = {PRICED} THEN portion WHEN {missing} THEN per - per + 1 ELSE per - per END",
-                "amount": f"CASE WHEN kind = {PRICED} THEN sign * amount WHEN {missing} "
-                "THEN floor_femto - amount ELSE per - per END",
+                "amount": f"CASE WHEN kind = {PRICED} THEN sign * cost WHEN {missing} "
+                "THEN floor_femto - cost ELSE per - per END",
             },
         ),
     ]

@@ -34,6 +34,7 @@ class Dialect(msgspec.Struct, frozen=True):
         split: a list of the parts between the commas of a text, or its elements.
         lockstep: rows of the elements of several such lists.
         values_most: how many values one statement can have.
+        contains: whether a map has a key.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dialect(msgspec.Struct, frozen=True):
     split: str
     lockstep: str
     values_most: int
+    contains: str
 
     def wide(self, expression: str) -> str:
         """Return an expression in 128 bits."""
@@ -67,6 +69,7 @@ DUCKDB = Dialect(
     split="unnest(string_split({}, ','))",
     lockstep="(SELECT {}) AS lists",
     values_most=1_000_000,
+    contains="map_contains({}, {})",
 )
 CLICKHOUSE = Dialect(
     name="clickhouse",
@@ -79,6 +82,7 @@ CLICKHOUSE = Dialect(
     split="splitByChar(',', {})",
     lockstep="(SELECT 1) ARRAY JOIN {}",
     values_most=5_000,
+    contains="mapContains({}, {})",
 )
 
 
@@ -131,7 +135,7 @@ class Layout(msgspec.Struct, frozen=True):
         return "meters" in self.columns
 
     def quantity(self, meter: str) -> str:
-        """Return the source's expression for a quantity; NULL where it was not reported."""
+        """Return the source's expression for a quantity; NULL or 0 where it was not reported."""
         return f"meters[{quoted(meter)}]" if self.in_map else named(meter)
 
 
@@ -209,21 +213,23 @@ def map_keys(dialect: Dialect, piece: str) -> str:
 def read_piece(dialect: Dialect, layout: Layout, piece: str, first_row: int) -> str:
     """Return the statement that brings a piece of the source into our columns, as the table ``chunk``."""
     words = [
-        f"coalesce(CAST({name} AS VARCHAR), '') AS {name}" if name in layout.columns else f"'' AS {name}"
+        f"CAST(coalesce({name}, '') AS VARCHAR) AS {name}" if name in layout.columns else f"'' AS {name}"
         for name in (*SHAPE, "unsplit")
     ]
     quantities = [
-        f"coalesce(CAST({layout.quantity(meter)} AS BIGINT), 0) AS q{number}"
+        f"CAST(coalesce({layout.quantity(meter)}, 0) AS BIGINT) AS q{number}"
         for number, meter in enumerate(layout.meters)
     ]
     size = "input_total" if "input_total" in layout.columns else "0"
-    rest = [f"coalesce(CAST({size} AS BIGINT), 0) AS input_size"]
+    rest = [f"CAST(coalesce({size}, 0) AS BIGINT) AS input_size"]
     if "prompts" in layout.columns:
         rest.append("prompts AS prompt_sizes")
     if layout.reported:
-        rest.append(f"coalesce({dialect.wide('reported_femto')}, 0) AS reported")
+        rest.append(f"{dialect.wide('coalesce(reported_femto, 0)')} AS reported")
     rest += [f"{named(name)} AS d{number}" for number, name in enumerate(layout.groups)]
-    inner = ", ".join(["CAST(at_ns AS BIGINT) AS instant", *words, *quantities, *rest, f"{_given(layout)} AS given"])
+    inner = ", ".join(
+        ["CAST(at_ns AS BIGINT) AS instant", *words, *quantities, *rest, f"{_given(dialect, layout)} AS given"]
+    )
     columns = ["instant AS at_ns", *SHAPE, "unsplit", "input_size", *layout.kept]
     columns += ["prompt_sizes"] if "prompts" in layout.columns else []
     return (
@@ -232,16 +238,21 @@ def read_piece(dialect: Dialect, layout: Layout, piece: str, first_row: int) -> 
     )
 
 
-def _given(layout: Layout) -> str:
+def _given(dialect: Dialect, layout: Layout) -> str:
     """Return the bits that depend on what was reported at all, 0 or not."""
-    some = [layout.quantity(meter) for meter in layout.meters]
-    attempt = [layout.quantity(meter) for meter in layout.meters if meter in layout.attempt_meters]
-    bits = [_bit(f"coalesce({', '.join(some)}) IS NULL", NO_METERS) if some else f"CAST({NO_METERS} AS BIGINT)"]
+    there = {meter: _has(dialect, layout, meter) for meter in layout.meters}
+    attempt = [condition for meter, condition in there.items() if meter in layout.attempt_meters]
+    bits = [_bit(f"NOT ({' OR '.join(there.values())})", NO_METERS) if there else f"CAST({NO_METERS} AS BIGINT)"]
     if attempt:
-        bits.append(_bit(f"coalesce({', '.join(attempt)}) IS NOT NULL", ATTEMPT))
+        bits.append(_bit(" OR ".join(attempt), ATTEMPT))
     if layout.reported:
         bits.append(_bit("reported_femto IS NOT NULL", REPORTED))
     return " + ".join(bits)
+
+
+def _has(dialect: Dialect, layout: Layout, meter: str) -> str:
+    """Return whether a row says anything of a meter."""
+    return dialect.contains.format("meters", quoted(meter)) if layout.in_map else f"{named(meter)} IS NOT NULL"
 
 
 def _mask(layout: Layout) -> str:

@@ -118,11 +118,11 @@ def assert_same(
     finally:
         engine.close()
     for book, (amounts, result) in zip(books, found, strict=True):
-        _assert_one(book, ratings, amounts, result)
+        compare(book, ratings, amounts, result)
     return found[0][1]
 
 
-def _assert_one(book: PriceBook, ratings: Sequence[Rating], amounts: Sequence[int | None], result: Repriced) -> None:
+def compare(book: PriceBook, ratings: Sequence[Rating], amounts: Sequence[int | None], result: Repriced) -> None:
     totals, reasons, lines = scalar(book, ratings)
     wrong = [(rating, one, two) for rating, one, two in zip(ratings, totals, amounts, strict=True) if one != two]
     assert not wrong, f"{len(wrong)} differ, first: {wrong[0]}"
