@@ -93,7 +93,7 @@ def read_allowances(
         amount = exact(value, key) * (1 if factor is None else factor)
         {"used": used, "free": free, "left": left}[kind][meter] = parts_of(meter, amount, key)
     free = {meter: max(0, parts - used.get(meter, 0)) for meter, parts in free.items()} | left
-    if not (used or free) and "month" in {context.get("period"), raw.get("period")}:
+    if not (used or free) and "month" in (context.get("period"), raw.get("period")):
         used = {meter: 0 for meter in meters if METERS[meter].family not in {"input", "output"}}
     return Allowances(used, free, int(days), bool(used or free))
 

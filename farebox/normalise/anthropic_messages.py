@@ -106,7 +106,7 @@ def _add_iterations(
     prompts: list[int] = []
     messages = dict.fromkeys(_TOP_LEVEL, 0)
     for entry in iterations:
-        kind = entry.get("type")
+        kind = str(entry.get("type"))
         if kind not in {"message", "compaction"}:
             # An advisor or a fallback is another model, with rates of its own.
             raise UsageViolation("every iteration is billed at the answering model", f"type {kind!r:.40}")

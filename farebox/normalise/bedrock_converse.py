@@ -57,7 +57,7 @@ def _read_writes(raw: Mapping[str, Any], written: int | None) -> dict[str, int]:
         raise UsageViolation("cacheDetails is a list of objects", f"{details!r:.60}")
     writes = dict.fromkeys(_WRITES.values(), 0)
     for entry in details:
-        meter = _WRITES.get(entry.get("ttl", ""))
+        meter = _WRITES.get(str(entry.get("ttl")))
         if meter is None:
             raise UsageViolation(f"cacheDetails have a ttl of {' or '.join(_WRITES)}", f"{entry.get('ttl')!r:.40}")
         writes[meter] += need_count(entry, "inputTokens")
