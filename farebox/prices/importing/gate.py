@@ -75,7 +75,7 @@ class Gate:
 
     def __init__(self, now: datetime, decisions: Sequence[Mapping[str, Any]] = ()) -> None:
         """Take the day of the import, and the ``[[decide]]`` rules of the provider."""
-        self.now: datetime = now
+        self.moment: datetime = now
         self.decisions: Sequence[Mapping[str, Any]] = decisions
 
     def judge(self, group: Group) -> Verdict:
@@ -84,7 +84,7 @@ class Gate:
         verdict = Verdict(None)
         rows: list[dict[str, Any]] = []
         broken: set[tuple[Any, ...]] = set()
-        for row in [*lead.rows, *_further_rows(group, self.now)]:
+        for row in [*lead.rows, *_further_rows(group, self.moment)]:
             kept = self._judge_row(row, group, verdict)
             if not kept or {"input", "output"} & set(row) - set(kept):
                 broken.add(_family(row))
@@ -102,7 +102,7 @@ class Gate:
         return verdict
 
     def _judge_row(self, row: dict[str, Any], group: Group, verdict: Verdict) -> dict[str, Any] | None:
-        moment = _moment(row, self.now)
+        moment = _moment(row, self.moment)
         owner: Package = row.get("owner", group.lead.package)
         kept = {key: value for key, value in row.items() if key not in ("owner", "first")}
         if row.get("first"):
