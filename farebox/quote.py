@@ -19,7 +19,10 @@ from farebox.usage import Usage
 __all__ = ["BadContext", "detect_api", "provider_id", "read_instant", "read_rating", "read_usage"]
 
 # What an answer calls the usage object inside it.
-_INSIDE = ("usage", "usageMetadata", "usage_metadata", "usage_info", "response", "result", "x_groq")
+_INSIDE = (
+    *("usage", "usageMetadata", "usage_metadata", "usage_info", "response", "result", "x_groq"),
+    "amazon-bedrock-invocationMetrics",
+)
 
 
 def read_rating(provider: str, model: str, usage: Mapping[str, Any], context: Mapping[str, Any], now_ns: int) -> Rating:

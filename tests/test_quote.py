@@ -404,6 +404,7 @@ def test_a_provider_goes_by_many_names(name: str, provider: str) -> None:
         ("openai", "", {**RESPONSE, "input_token_details": {}}, "openai-realtime"),
         ("aws", "converse", {"inputTokens": 1, "outputTokens": 1}, "bedrock-converse"),
         ("google", "", {"prompt_token_count": 1}, "google-gemini"),
+        ("aws", "", {"prompt_token_count": 1, "generation_token_count": 2}, "bedrock-invoke"),
         ("cohere", "", {"meta": {"billed_units": {}}}, "cohere"),
         ("mistral", "ocr", {"pages_processed": 3}, "mistral-ocr"),
         ("openai", "", {"seconds": 3}, ""),

@@ -75,6 +75,9 @@ _ANTHROPIC_WORDS = frozenset({"cache_creation_input_tokens", "cache_read_input_t
 
 # One key that only one API has.
 _TELLING = {
+    "generation_token_count": "bedrock-invoke",
+    "inputTokenCount": "bedrock-invoke",
+    "inputTextTokenCount": "bedrock-invoke",
     "promptTokenCount": "google-gemini",
     "prompt_token_count": "google-gemini",
     "inputTokens": "bedrock-converse",

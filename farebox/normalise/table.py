@@ -6,6 +6,7 @@ from typing import Any
 from farebox.normalise import (
     anthropic_messages,
     bedrock_converse,
+    bedrock_invoke,
     cohere,
     dashscope,
     google_gemini,
@@ -30,6 +31,7 @@ NORMALISERS: dict[str, Normaliser] = {
     "anthropic-messages": anthropic_messages.normalise,
     "google-gemini": google_gemini.normalise,
     "bedrock-converse": bedrock_converse.normalise,
+    "bedrock-invoke": bedrock_invoke.normalise,
     "xai-chat": xai.normalise_chat,
     "xai-responses": xai.normalise_responses,
     "dashscope": dashscope.normalise,

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farebox.errors import UsageViolation
+from farebox.normalise import bedrock_invoke
 from farebox.normalise.bedrock_converse import normalise
 
 counts = st.integers(0, 2000)
@@ -88,3 +89,28 @@ def test_valid_usage_adds_up_and_another_is_refused(
     assert usage.input_total == whole
     assert sum(usage.meters.values()) == whole + result
     assert usage.meters["output"] == result
+
+
+@pytest.mark.parametrize(
+    ("raw", "meters"),
+    [
+        (
+            {"inputTokenCount": 10, "outputTokenCount": 5, "cacheReadInputTokenCount": 3, "invocationLatency": 900},
+            {"input": 10, "cache_read": 3, "output": 5},
+        ),
+        ({"prompt_token_count": 10, "generation_token_count": 5}, {"input": 10, "output": 5}),
+        ({"inputTextTokenCount": 10, "results": [{"tokenCount": 2}, {"tokenCount": 3}]}, {"input": 10, "output": 5}),
+        ({"inputTextTokenCount": 10, "embedding": [0.1]}, {"input": 10}),
+    ],
+)
+def test_models_that_are_invoked_count_in_words_of_their_own(raw: dict[str, Any], meters: dict[str, int]) -> None:
+    assert bedrock_invoke.normalise(raw).meters == meters
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [{"prompt_token_count": 10}, {"inputTokenCount": 1}, {"inputTextTokenCount": 1, "results": {}}, {}],
+)
+def test_half_an_invocation_is_refused(raw: dict[str, Any]) -> None:
+    with pytest.raises(UsageViolation):
+        bedrock_invoke.normalise(raw)
