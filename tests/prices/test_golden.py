@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from farebox.charge import Charge
+from farebox.cli.price import price
 from farebox.money import usd_text
 from farebox.prices.book import PriceBook
 from farebox.prices.engine import charge
@@ -64,6 +66,22 @@ def test_own_cases_cover_every_provider_with_rules_of_its_own() -> None:
 def test_given_cases_are_exact(book: PriceBook, case: dict[str, Any]) -> None:
     found = _price(book, case)
     assert Decimal(usd_text(found.total_femto)) == Decimal(case["expected_usd"]), case["reasoning"]
+
+
+@pytest.mark.parametrize("cases", [pytest.param(_OWN, id="own"), pytest.param(_GIVEN, id="given")])
+def test_the_command_prices_a_file_of_cases_in_order(tmp_path: Path, cases: list[dict[str, Any]]) -> None:
+    if not cases:
+        pytest.skip("../shared/data/golden_prices.jsonl is not there")
+    path = tmp_path / "cases.jsonl"
+    path.write_text("".join(json.dumps(case, default=str) + "\n" for case in cases))
+    done = CliRunner().invoke(price, ["--jsonl", str(path)])
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["id"] for line in lines] == [case["id"] for case in cases]
+    for case, line in zip(cases, lines, strict=True):
+        assert Decimal(line["total_usd"]) == Decimal(case["expected_usd"]), case["reasoning"]
+        assert sum(Decimal(part["amount_usd"]) for part in line["lines"]) == Decimal(line["total_usd"])
+        assert all(part["source"] for part in line["lines"] if Decimal(part["amount_usd"]))
 
 
 def test_the_default_time_is_within_the_prices_known() -> None:
