@@ -32,7 +32,9 @@ INSIDE = (
     *("type", "modality", "tokenCount", "ttl", "inputTokens", "input_tokens", "output_tokens", "model"),
 )
 small = st.integers(0, 9)
-odd = st.none() | st.booleans() | st.integers(-9, 2**70) | st.floats() | st.text(max_size=4) | st.just([]) | st.just({})
+odd: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers(-9, 2**70) | st.floats() | st.text(max_size=4) | st.just([]) | st.just({})
+)
 value = st.one_of(small, small, odd)
 inside = st.dictionaries(st.sampled_from(INSIDE), value | st.dictionaries(st.sampled_from(INSIDE), value, max_size=3))
 entry = st.dictionaries(st.sampled_from(INSIDE), value | st.sampled_from(("TEXT", "AUDIO", "5m", "message")))
