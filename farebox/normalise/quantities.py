@@ -59,11 +59,11 @@ _TRAILING = frozenset(("out", "count", "transferred", "sent", "stored", "used", 
 _BOUGHT = frozenset(("amount", "credits", "purchase", "purchase_amount", "credit_purchase", "top_up", "deposit"))
 # Counted by the piece.
 _PIECES = {
-    **dict.fromkeys(("page", "pages", "document_pages", "input_pages", "ocr_pages"), "page"),
-    **dict.fromkeys(("annotated_page", "annotated_pages"), "annotated_page"),
-    **dict.fromkeys(("image", "images", "generated_images", "output_images", "images_generated"), "image_made"),
+    **dict.fromkeys(("pages", "page", "document_pages", "input_pages", "ocr_pages"), "page"),
+    **dict.fromkeys(("annotated_pages", "annotated_page"), "annotated_page"),
+    **dict.fromkeys(("images", "image", "generated_images", "output_images", "images_generated"), "image_made"),
     **dict.fromkeys(("input_images", "images_read", "input_image"), "image_read"),
-    **dict.fromkeys(("character", "characters", "chars", "input_characters", "text_characters"), "character"),
+    **dict.fromkeys(("characters", "character", "chars", "input_characters", "text_characters"), "character"),
     **dict.fromkeys(("output_characters", "generated_characters"), "output_character"),
     **dict.fromkeys(("pixels", "output_pixels"), "pixel"),
     **dict.fromkeys(("requests", "request", "messages", "input_text_messages", "text_messages"), "request"),
@@ -129,13 +129,14 @@ def read_name(name: str) -> Named | None:
 
 
 def known_names() -> str:
-    """Return in words which names there are, for errors."""
-    things = ", ".join(sorted(TIMED))
+    """Return in words which names there are, one for each meter, for errors."""
+    pieces = [name for name, meter in _PIECES.items() if next(key for key in _PIECES if _PIECES[key] == meter) == name]
+    things = [name for name, meter in TIMED.items() if next(key for key in TIMED if TIMED[key] == meter) == name]
     return (
-        f"{', '.join(sorted(_PIECES))}; <what>_seconds, _minutes, _hours or _days of {things}; "
-        "training_file_tokens with n_epochs; trained_tokens; validation_tokens with n_evals; gb, tb or bytes, "
-        "alone or with days or hours; cached_tokens with hours; ptu or units with hours; reserved_ptu with "
-        "deployed_ptu; gb_days, token_hours, ptu_hours; purchase_usd"
+        f"tokens as the provider counts them; {', '.join(pieces)}; _seconds, _minutes, _hours or _days of "
+        f"{', '.join(things)}; training_file_tokens with n_epochs; trained_tokens; validation_tokens with n_evals; "
+        "gb, tb or bytes, alone or with days or hours; cached_tokens with hours; ptu or units with hours; "
+        "reserved_ptu with deployed_ptu; gb_days, token_hours, ptu_hours; purchase_usd"
     )
 
 
