@@ -82,6 +82,16 @@ def short_quantity(meter: str, quantity: int) -> str:
     return f"{exact if exact == rounded else rounded:,f}"
 
 
+def quantity_label(meter: str, quantity: int) -> str:
+    """Return a quantity exactly, with its unit where it does not count tokens or calls."""
+    number = grouped(quantity_text(meter, quantity))
+    known = METERS.get(meter)
+    if known is None or known.unit in {"token", "call"}:
+        return number
+    unit = "s" if known.unit == "second" else known.unit if quantity == known.scale else _plural(known)
+    return f"{number} {unit}"
+
+
 def meter_label(meter: str) -> str:
     """Return a meter's name, and its unit in brackets where it does not count tokens."""
     known = METERS.get(meter)

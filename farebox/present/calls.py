@@ -16,13 +16,12 @@ from farebox.books.rows import AttemptRow, CallRow, LineRow
 from farebox.money import usd_text
 from farebox.present.amounts import (
     cost_text,
-    grouped,
     moment_text,
     percent,
     price_label,
+    quantity_label,
     short_duration,
     short_moment,
-    short_quantity,
 )
 from farebox.present.tables import print_facts, print_table
 from farebox.prices.arithmetic import quantity_text, unit_price_text
@@ -151,7 +150,7 @@ def _show_attempt(attempt: AttemptRow, console: Console) -> None:
             ("error", attempt.error),
             ("input parts", _parts_text(attempt.parts)),
             ("raw usage", attempt.usage_raw),
-            ("meters", ", ".join(f"{name} {short_quantity(name, size)}" for name, size in attempt.meters.items())),
+            ("meters", ", ".join(f"{name} {quantity_label(name, size)}" for name, size in attempt.meters.items())),
             ("reported", _reported_text(attempt)),
         )
         if value
@@ -179,30 +178,36 @@ def _reported_text(attempt: AttemptRow) -> str:
     if attempt.reported_femto is None:
         return ""
     text = f"${usd_text(attempt.reported_femto)} by the provider"
-    if attempt.total_femto is None or attempt.reported_femto == attempt.total_femto:
+    more_femto = 0 if attempt.total_femto is None else attempt.reported_femto - attempt.total_femto
+    if not more_femto:
         return text
-    return f"{text}, {_signed_usd(attempt.reported_femto - attempt.total_femto)} to the price book"
+    return f"{text}, ${usd_text(abs(more_femto))} {'more' if more_femto > 0 else 'less'} than the price book gives"
 
 
 def _line_rows(lines: Sequence[LineRow]) -> list[tuple[str, str, str, str, str]]:
     rows = []
     for index, line in enumerate(lines):
-        name, quantity = line.meter, grouped(quantity_text(line.meter, line.quantity))
+        name, quantity = line.meter, quantity_label(line.meter, line.quantity)
         price = price_label(line.unit_price_femto, line.per, line.meter)
+        rate = line.rate.removesuffix(f"#{line.meter}")
         if line.rate.startswith(_CONTRACT):
-            name, quantity = _step_name(line, lines[:index]), ""
+            name, quantity, rate = _contract_of(line), _change_text(line, lines[:index]), ""
         elif line.rate.startswith(_POOL):
             price = "free"
         elif line.rate.endswith(_LEAST):
-            name, quantity, price = f"{line.meter} at least", "", ""
+            name, quantity, price, rate = f"{line.meter} at least", "", "", ""
         elif line.meter == "reported_cost":
             quantity, price = "", "as reported"
-        rows.append((name, quantity, price, _usd(line.amount_femto), line.rate))
+        rows.append((name, quantity, price, _usd(line.amount_femto), rate))
     return rows
 
 
-def _step_name(step: LineRow, before: Sequence[LineRow]) -> str:
-    """Return a step's contract, and by how much it changes the price that the lines before it had come to.
+def _contract_of(step: LineRow) -> str:
+    return f"contract {step.rate.removeprefix(_CONTRACT).partition('#')[0]}"
+
+
+def _change_text(step: LineRow, before: Sequence[LineRow]) -> str:
+    """Return by how much a step of a contract changes the price that the lines before it had come to, or "".
 
     With marginal prices there is a line for each of them, in the same order in every step.
     """
@@ -212,19 +217,14 @@ def _step_name(step: LineRow, before: Sequence[LineRow]) -> str:
             prices.setdefault(line.rate, []).append(Fraction(line.unit_price_femto, line.per))
     band = len(prices.pop(step.rate, []))
     so_far = sum(each[band] for each in prices.values() if band < len(each))
-    name = f"  contract {step.rate.removeprefix(_CONTRACT).partition('#')[0]}"
     if not so_far:
-        return name
+        return ""
     change = round(Fraction(step.unit_price_femto, step.per) / so_far * 10_000)
-    return f"{name} {Decimal(change).scaleb(-2).normalize():+f} %"
+    return f"{Decimal(change).scaleb(-2).normalize():+f} %"
 
 
 def _usd(femto: int) -> str:
     return f"-${usd_text(-femto)}" if femto < 0 else f"${usd_text(femto)}"
-
-
-def _signed_usd(femto: int) -> str:
-    return _usd(femto) if femto < 0 else f"+{_usd(femto)}"
 
 
 def _parts_text(parts: dict[str, int]) -> str:

@@ -52,7 +52,7 @@ def sent(call="call_1", number=1, at_ns=START_NS, **changes):
 
 
 def line(meter, quantity, unit_price_femto):
-    return Line(meter, quantity, unit_price_femto, quantity * unit_price_femto, f"openai/gpt-4o-mini/{meter}")
+    return Line(meter, quantity, unit_price_femto, quantity * unit_price_femto, f"openai/gpt-4o-mini/standard#{meter}")
 
 
 def done(of: Sent, *lines: Line, flags: tuple[Flag, ...] = (), **changes):

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from click.testing import CliRunner
 
 from farebox.analyse.meanings import FINDINGS, FLAGS, OUTCOMES
 from farebox.books.schema import COLUMNS
+from farebox.charge import Line
 from farebox.cli.main import cli
 from tests.analyse.test_audit import mixed
-from tests.books.traffic import sent, write_calls
+from tests.books.test_kinds_of_lines import special
+from tests.books.traffic import done, line, sent, write_calls
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -99,6 +102,102 @@ def test_a_call_is_explained_by_its_id_or_an_attempts(data_dir):
     assert call["total_usd"] == "0.02000000000007"
     assert "UNPRICED: no rate for openai/new" in run("calls", "show", "call_4", "--data-dir", data_dir)
     assert "worst case" in run("calls", "show", "call_7", "--data-dir", data_dir)
+
+
+@pytest.fixture
+def special_dir(tmp_path):
+    """A call with lines of every kind, one that its provider billed itself, one with a region of its own."""
+    billed = sent("call_2", provider="openrouter", rate_provider="openrouter")
+    reported = Line("reported_cost", 5 * 10**12, 1, 5 * 10**12, "openrouter/reported#reported_cost")
+    begun, ended = special(flags=("reported_differs",))
+    records = [begun, ended, billed, done(billed, reported, meters={"input": 9}, reported_femto=5 * 10**12)]
+    write_calls(tmp_path, records)
+    return tmp_path
+
+
+def test_lines_of_every_kind_are_told_apart(special_dir):
+    shown = run("calls", "show", "call_1", "--data-dir", special_dir)
+    assert max(map(len, shown.splitlines())) <= 80
+    rows = [re.split(r"  +", row.strip()) for row in shown.splitlines()]
+    for row in (
+        ["input", "1,000", "$2/1M", "$0.002", "acme/m/standard"],
+        ["contract acme-2026", "-12.5 %", "-$0.25/1M", "-$0.00025"],
+        ["audio_time", "10 s", "$0.12/h", "$0.000333333333", "acme/m/standard"],
+        ["audio_time at least", "$0.000000666667"],
+        ["web_search", "3", "free", "$0", "pool/search"],
+        ["web_search", "1", "$0.01/call", "$0.01", "acme/m/any"],
+        ["total", "$0.012164"],
+        ["region", "eu"],
+        ["deployment", "data_zone"],
+        ["meters", "input 1,000, output 10, audio_time 7.001 s, web_search 4"],
+    ):
+        assert row in rows
+    assert "$0.012000000000001 by the provider, $0.000163999999999 less than the price book gives" in re.sub(
+        r"\s+", " ", shown
+    )
+    billed = run("calls", "show", "call_2", "--data-dir", special_dir)
+    assert re.search(r"reported_cost +as reported +\$0.005 +openrouter/reported\n", billed)
+    assert "than the price book" not in billed
+
+
+def test_a_call_in_json_has_exact_quantities_and_what_prices_are_for(special_dir):
+    (attempt,) = json.loads(run("calls", "show", "call_1", "--data-dir", special_dir, "--json"))["attempts"]
+    assert (attempt["region"], attempt["deployment"]) == ("eu", "data_zone")
+    assert (attempt["reported_usd"], attempt["total_usd"]) == ("0.012000000000001", "0.012164")
+    assert attempt["meters"] == {"input": "1000", "output": "10", "audio_time": "7.001", "web_search": "4"}
+    audio = next(each for each in attempt["lines"] if each["meter"] == "audio_time")
+    assert audio == {
+        "meter": "audio_time",
+        "quantity": "10",
+        "unit": "second",
+        "unit_price_usd": "0.12",
+        "per": 3600,
+        "amount_usd": "0.000333333333",
+        "rate": "acme/m/standard#audio_time",
+    }
+    for each in attempt["lines"]:
+        exact = Decimal(each["quantity"]) * Decimal(each["unit_price_usd"]) / each["per"]
+        assert abs(exact - Decimal(each["amount_usd"])) <= Decimal("5e-13")
+
+
+def test_an_audit_shows_list_contract_and_net_and_what_providers_report(special_dir):
+    shown = run("audit", "--data-dir", special_dir)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert re.search(r"meter +quantity +not priced +list +contract +net +share", shown)
+    assert re.search(r"input +1,009 +\$0.00200 +-\$0.000250 +\$0.00175", shown)
+    assert re.search(r"audio_time +7.001 +\$0.000334 +\$0 +\$0.000334", shown)
+    assert re.search(r"openai +1 +1 +\$0.0120 +\$0.0122", shown)
+    assert "reported_differs" in shown.partition("ALARMS")[2]
+    told = json.loads(run("audit", "--data-dir", special_dir, "--json"))
+    (price,) = [row for row in told["meters"] if row["meter"] == "input"]
+    assert (price["quantity"], price["list_usd"], price["contract_usd"]) == ("1009", "0.002", "-0.00025")
+    assert price["amount_usd"] == "0.00175"
+    assert told["reported"][0] == {
+        "provider": "openai",
+        "attempts": 1,
+        "differing": 1,
+        "reported_usd": "0.012000000000001",
+        "charged_usd": "0.012164",
+    }
+    assert len(json.loads(run("calls", "--data-dir", special_dir, "--flag", "reported_differs", "--json"))) == 1
+
+
+def test_each_band_of_a_marginal_price_has_its_own_step(tmp_path):
+    lines = [
+        Line("egress", 10, 100, 1000, "acme/m/standard#egress"),
+        Line("egress", 10, 50, 500, "acme/m/standard#egress"),
+        Line("egress", 10, -10, -100, "contract/a#egress"),
+        Line("egress", 10, -10, -100, "contract/a#egress"),
+        Line("egress", 10, -9, -90, "contract/b#egress"),
+        Line("egress", 10, -1, -10, "contract/b#egress"),
+        line("output", 1, 0),
+        Line("output", 1, -5, -5, "contract/c#output"),
+    ]
+    begun = sent()
+    write_calls(tmp_path, [begun, done(begun, *lines, meters={"egress": 20})])
+    shown = run("calls", "show", "call_1", "--data-dir", tmp_path)
+    steps = re.findall(r"contract (\w) +([-+][\d.]+ %)?", shown)
+    assert steps == [("a", "-10 %"), ("a", "-20 %"), ("b", "-10 %"), ("b", "-2.5 %"), ("c", "")]
 
 
 def test_an_unknown_call_is_a_finding(data_dir):
