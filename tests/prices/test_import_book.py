@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from farebox.cli.prices_import import import_prices
 from farebox.prices.card import read_card
+from farebox.prices.importing.sources import set_table
 from farebox.prices.match import Matcher, fits
 from farebox.quote import provider_id
 from farebox.state.pricebook import load_book, read_shipped
@@ -20,6 +21,7 @@ SHIPPED = read_shipped()
 CARDS = {provider: read_card(f"{provider}.toml", data) for provider, data in SHIPPED.items()}
 DATA = files("farebox.prices").joinpath("data")
 REVIEW = [json.loads(line) for line in DATA.joinpath("review.jsonl").read_text().splitlines()]
+DOCUMENT = Path(__file__).parents[2] / "docs" / "price-sources.md"
 GOLDEN = Path(__file__).parents[3] / "shared" / "data" / "golden_prices.jsonl"
 
 
@@ -111,3 +113,15 @@ def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "has no wheel of litellm; get them with `pip download" in result.output
     assert CliRunner().invoke(import_prices, ["--wheels", str(tmp_path), "--provider", "ghost"]).exit_code == 2
+
+
+def test_the_table_of_the_documentation_is_of_these_cards() -> None:
+    document = DOCUMENT.read_text()
+    assert set_table(document, [data.decode() for data in SHIPPED.values()], REVIEW) == document, "run the import"
+    for provider in SHIPPED:
+        assert f"| `{provider}` |" in document
+
+
+def test_a_document_without_a_place_for_the_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="no place for the table"):
+        set_table("nothing", [], [])

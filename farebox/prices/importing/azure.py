@@ -72,7 +72,7 @@ def read_meter(name: str) -> tuple[str, str, str, int] | None:
     size = next((_SIZES[word] for word in words if word in _SIZES), 0)
     known = _GLOBAL | _INPUT | _OUTPUT | _CACHED | _WRITTEN | set(_TIERS) | set(_SIZES) | _NOISE
     left = [word for word in words if word not in known or (word == "text" and "embedding" in said)]
-    if not left or not (said & _INPUT or said & _OUTPUT or "embedding" in said):
+    if not left or not said & (_INPUT | _OUTPUT | _WRITTEN | {"embedding"}):
         return None
     return model_id(left), meter, tier, size
 

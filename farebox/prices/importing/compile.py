@@ -144,7 +144,7 @@ def _source_key(row: dict[str, Any], sources: dict[str, Any], backing: list[Pack
         page = sources[special or "list"]
         sources[key] = {
             "url": page["url"],
-            "retrieved": min([package.day for package in backing], default=day).isoformat(),
+            "retrieved": max((package.day for package in backing), default=day).isoformat(),
             "via": ", ".join(package.label for package in backing),
         }
     return key
