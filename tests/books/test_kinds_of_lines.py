@@ -39,7 +39,8 @@ def make_old(data_dir: Path) -> None:
         line += "amount_femto: x.amount_femto, rate: x.rate}"
         rows = f"SELECT * EXCLUDE ({', '.join(NEW)}) REPLACE (list_transform(lines, lambda x: {line}) AS lines)"
         old = path.with_suffix(".old")
-        duckdb.sql(f"{rows} FROM read_parquet('{path}', hive_partitioning = false)").write_parquet(str(old))
+        source = f"{rows} FROM read_parquet('{path}', hive_partitioning = false)"
+        duckdb.execute(f"COPY ({source}) TO '{old}' (FORMAT parquet)")
         old.rename(path)
 
 
