@@ -39,7 +39,9 @@ class Outgoing(msgspec.Struct, frozen=True):
     output_cap: int | None
 
 
-def prepare(asked: Asked, target: Target, attempt_id: str, inbound: Inbound) -> Outgoing:
+def prepare(
+    asked: Asked, target: Target, attempt_id: str, inbound: Inbound, *, output_limit: int | None = None
+) -> Outgoing:
     """Return the request that asks ``target`` for what was asked.
 
     Args:
@@ -47,6 +49,8 @@ def prepare(asked: Asked, target: Target, attempt_id: str, inbound: Inbound) -> 
         target: where it goes.
         attempt_id: the attempt's id, told to the provider so that both sides can name the request.
         inbound: the call; of its headers only those the profile names are handed on.
+        output_limit: the most output tokens of one choice where the client sets no limit; None: the provider's own.
+            A cap on spending is a bound only if the provider is told the bound.
 
     Raises:
         Untranslatable: where the target's dialect cannot express a field.
@@ -82,6 +86,10 @@ def prepare(asked: Asked, target: Target, attempt_id: str, inbound: Inbound) -> 
     cap = asked.output_cap
     if cap is None and isinstance(body.get("max_tokens"), int):
         cap = body["max_tokens"]
+    if cap is None and output_limit is not None and operation in CONVERSATION.values():
+        body = {**body, profile.cap_field: output_limit}
+        choices = body.get("n")
+        cap = output_limit * (choices if type(choices) is int and choices > 0 else 1)
     return Outgoing(operation, head, encode(body), READINGS[operation], translation, cap)
 
 

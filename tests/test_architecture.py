@@ -17,7 +17,7 @@ RANKS = {
     **dict.fromkeys(("auth", "alarm"), 4),
     **dict.fromkeys(("journal", "http1"), 4),
     **dict.fromkeys(("route", "meter", "quote"), 5),
-    **dict.fromkeys(("dispatch", "discover", "state"), 6),
+    **dict.fromkeys(("dispatch", "discover", "hold", "state"), 6),
     **dict.fromkeys(("attempt", "books"), 7),
     **dict.fromkeys(("relay", "analyse", "reprice"), 8),
     **dict.fromkeys(("line", "present"), 9),
@@ -49,6 +49,7 @@ PURE = frozenset(
         "quote",
         "discover",
         "dispatch",
+        "hold",
         "analyse",
     }
 )

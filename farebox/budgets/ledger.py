@@ -71,10 +71,18 @@ def grant(balance: Balance, share: Slice, need: int, *, writers: int, elsewhere:
     return size
 
 
-def report(balance: Balance, share: Slice, *, spent: int, released: int) -> int:
+def report(balance: Balance, share: Slice, *, spent: int, released: int, closes: bool = True) -> int:
     """Take a writer's running totals in; return how much more than was granted it has spent since.
 
     A total that is lower than the one before is an old message and changes nothing.
+
+    Args:
+        balance: of the window.
+        share: the writer's slice of it.
+        spent: running total.
+        released: running total.
+        closes: whether an overdraft closes the balance: hard caps on money, not soft ones or limits on tokens,
+            whose holds are estimates.
     """
     before = share.left
     added = max(0, spent - share.spent)
@@ -85,7 +93,7 @@ def report(balance: Balance, share: Slice, *, spent: int, released: int) -> int:
     balance.held += max(0, after) - max(0, before)
     over = max(0, -after) - max(0, -before)
     balance.overdraft += over
-    if over > 0:
+    if over > 0 and closes:
         balance.closed = True
     return over
 

@@ -25,6 +25,7 @@ class Profile(msgspec.Struct, frozen=True):
             that stops billing, ``drain`` where the provider bills the whole answer anyway.
         passes_headers: prefixes of answer headers that are handed to the client.
         asks_headers: request headers of the client that the provider understands and that are handed on.
+        cap_field: the field of a chat or messages request that limits the output of one choice.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Profile(msgspec.Struct, frozen=True):
     on_disconnect: OnDisconnect
     passes_headers: tuple[str, ...]
     asks_headers: tuple[str, ...]
+    cap_field: str = "max_tokens"
 
 
 _OPENAI_PATHS: dict[Operation, str] = {"chat": "/chat/completions", "embeddings": "/embeddings"}
@@ -60,6 +62,7 @@ PROFILES: dict[str, Profile] = {
             on_disconnect="abort",
             passes_headers=(*_RETRY_HEADERS, "x-ratelimit-", "openai-processing-ms", "openai-version"),
             asks_headers=("openai-beta", "idempotency-key"),
+            cap_field="max_completion_tokens",
         ),
         Profile(
             kind="openai-compatible",
