@@ -52,7 +52,7 @@ def test_every_row_says_where_it_is_from() -> None:
     both = offer(rows=[{"input": "2"}, batch])
     model = model_of(compiled(both, offer(package=SECOND, rows=[{"input": "2"}])))
     assert [(row.source.url, row.source.retrieved, row.source.via, row.note) for row in model.rows] == [
-        ("u", "2026-11-01", "first 1, second 2", ""),
+        ("u", "2026-11-23", "first 1, second 2", ""),
         ("b", "2026-11-23", "first 1", "one source"),
     ]
 

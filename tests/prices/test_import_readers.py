@@ -285,6 +285,7 @@ def test_a_price_of_zero_is_no_price() -> None:
     ("key", "provider", "name"),
     [
         ("gemini/gemini-2.5-pro", "google", "gemini-2.5-pro"),
+        ("vertex_ai/meta/llama-4", "google", "meta/llama-4"),
         ("azure/eu/gpt-5", "azure", ""),
         ("azure/gpt-5", "azure", "gpt-5"),
         ("bedrock/us-east-1/x", "aws", ""),
@@ -346,12 +347,31 @@ def test_the_catalogue() -> None:
         {"tier": "fast", "input": "4", "output": "8"},
     ]
     assert offers[0].about == {
+        "kind": "chat",
         "context": 100,
         "inputs": ["text", "document"],
         "outputs": ["text"],
         "supports": ["tools", "reasoning"],
     }
     assert [finding.what for finding in reader.findings] == ["pro"]
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "outputs", "kind"),
+    [
+        ("text-embed-1", ["text"], ["text"], "embedding"),
+        ("rerank-2", ["text"], ["text"], "rerank"),
+        ("ear", ["audio"], ["text"], "transcription"),
+        ("voice", ["text"], ["audio"], "speech"),
+        ("brush", ["text"], ["image"], "image"),
+        ("film", ["text", "image"], ["video", "audio"], "video"),
+        ("unknown", [], [], ""),
+    ],
+)
+def test_what_a_model_is_for(name: str, inputs: list[str], outputs: list[str], kind: str) -> None:
+    model = catalogue_model(id=name, inputs=inputs, outputs=outputs)
+    (offer,) = CatalogueReader(CATALOGUE).read([model])
+    assert offer.about.get("kind", "") == kind
 
 
 def test_the_history() -> None:

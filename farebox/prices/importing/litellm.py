@@ -183,7 +183,9 @@ def bare_id(key: str, provider: str) -> str:
         name = name.removeprefix(prefix)
     if provider == "fireworks":
         return name
-    if provider in ("aws", "azure", "google", "openai", "anthropic") and "/" in name:
+    # Vertex calls open models by maker and name; elsewhere a slash sets apart a region, a size or a commitment.
+    is_makers = prefix == "vertex_ai/"
+    if provider in ("aws", "azure", "google", "openai", "anthropic") and "/" in name and not is_makers:
         return ""
     return "" if "*" in name or " " in name else name
 

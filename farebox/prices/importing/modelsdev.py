@@ -25,6 +25,7 @@ _COSTS = {
 }
 _RATES = {"input": "input", "cache_read": "cache_read", "cache_write": "cache_write", "output": "output"}
 _MODALITIES = {"pdf": "document"}
+_KINDS = {"video": "video", "image": "image", "audio": "speech"}
 _SUPPORTS = {"tool_call": "tools", "structured_output": "json_schema", "reasoning": "reasoning"}
 
 
@@ -84,7 +85,8 @@ def _tier(mode: str, provider: str) -> str:
 
 
 def _catalogue_about(model: Mapping[str, Any]) -> dict[str, Any]:
-    about: dict[str, Any] = {}
+    kind = _kind(model)
+    about: dict[str, Any] = {"kind": kind} if kind else {}
     for key, column in (("context", "limit_context"), ("output", "limit_output")):
         if model[column]:
             about[key] = model[column]
@@ -101,6 +103,18 @@ def _catalogue_about(model: Mapping[str, Any]) -> dict[str, Any]:
     if model.get("release_date"):
         about["released"] = model["release_date"]
     return about
+
+
+def _kind(model: Mapping[str, Any]) -> str:
+    """Return what a model is for, as far as its modalities say; of embeddings they say nothing."""
+    if "embed" in model["id"].lower() or "embed" in (model.get("family") or ""):
+        return "embedding"
+    if "rerank" in model["id"].lower():
+        return "rerank"
+    made = set(model["outputs"])
+    if "text" in made:
+        return "transcription" if set(model["inputs"]) == {"audio"} else "chat"
+    return next((kind for word, kind in _KINDS.items() if word in made), "")
 
 
 class HistoryReader:
