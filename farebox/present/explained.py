@@ -234,8 +234,18 @@ def _show_row(console: Console, row: Row, priced: Sequence[Explained]) -> None:
     say(console, f"  source  {source_text(row.source)}")
     for step in dict.fromkeys(_steps(priced)):
         say(console, step)
-    if row.note:
-        say(console, f"  note    {row.note}", bold=_ONE_SOURCE in row.note)
+    note = _note_on(row, {one.origin.meter for one in priced if one.origin is not None})
+    if note:
+        say(console, f"  note    {note}", bold=_ONE_SOURCE in note)
+
+
+def _note_on(row: Row, meters: set[str]) -> str:
+    """Return a row's note; one that names meters of which only one source is known, only for these."""
+    named = row.note.removeprefix(f"{_ONE_SOURCE}:")
+    if named == row.note:
+        return row.note
+    mine = [meter.strip() for meter in named.split(",") if meter.strip() in meters]
+    return f"{_ONE_SOURCE}: {', '.join(mine)}" if mine else ""
 
 
 def _steps(priced: Iterable[Explained]) -> Iterable[str]:

@@ -11,7 +11,7 @@ from farebox.cli.prices import prices
 from farebox.prices.arithmetic import parse_price
 from farebox.prices.book import compile_book
 from farebox.prices.check import check_book
-from farebox.state.pricebook import read_shipped
+from farebox.state.pricebook import read_shared, read_shipped
 from farebox.usage import METERS
 
 DOCS = (Path(__file__).parents[2] / "docs" / "prices.md").read_text()
@@ -27,7 +27,7 @@ def code(title: str, docs: str = DOCS) -> str:
 
 def test_the_users_prices_compile() -> None:
     own = [("docs.toml", code("Your own prices").encode())]
-    book = compile_book(read_shipped(), own)
+    book = compile_book(read_shipped(), own, read_shared())
     assert check_book(book).findings == ()
     assert {"local", "acme"} <= set(book.providers())
     replaced = book.find_model("openai", "gpt-4o-2024-08-06")
@@ -51,10 +51,10 @@ def test_the_card_compiles() -> None:
 
 def test_the_users_own_file_compiles() -> None:
     own = [("docs.toml", code("Your own file", CARDS).encode())]
-    book = compile_book(read_shipped(), own)
+    book = compile_book(read_shipped(), own, read_shared())
     assert [contract.id for contract in book.contracts] == ["openai-2026", "openai-embeddings"]
     assert book.find_model("acme", "acme-huge") is not None
-    assert check_book(book).findings == check_book(compile_book(read_shipped())).findings
+    assert check_book(book).findings == check_book(compile_book(read_shipped(), (), read_shared())).findings
 
 
 @pytest.mark.parametrize("line", code("Look").splitlines())
