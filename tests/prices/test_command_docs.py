@@ -15,6 +15,7 @@ from tests.books.traffic import write_calls
 from tests.prices.test_rerate_command import traffic
 
 DOCS = (Path(__file__).parents[2] / "docs" / "prices.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```console\n(.*?)```", DOCS, re.DOTALL)
 SHOWN = [
     (command, output)
@@ -47,6 +48,15 @@ def test_a_shown_command_runs(command: str, output: str, folder: Path, monkeypat
     if output:
         printed = "\n".join(line.rstrip() for line in result.output.splitlines())
         assert BOOK.sub(r"\1............", printed) == output.rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    "command", re.findall(r"^    farebox ((?:price|compare|models|prices).*)$", README, re.MULTILINE)
+)
+def test_the_readme_commands_run(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    result = CliRunner(env={"COLUMNS": "80"}).invoke(cli, shlex.split(command))
+    assert result.exit_code == 0, result.output
 
 
 def test_enough_is_shown() -> None:
