@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from farebox.normalise.allowances import read_allowances
+from farebox.normalise.answers import read_uses
 from farebox.normalise.context import BadContext, Context, read_context, read_instant
 from farebox.normalise.detect import detect_api, provider_id
 from farebox.normalise.evidence import read_evidence
@@ -45,6 +46,7 @@ def read_rating(provider: str, model: str, usage: Mapping[str, Any], context: Ma
     known = read_context(context)
     if answer:
         _read_answer(answer, known)
+        raw = {**read_uses(answer), **raw}
     vector = read_vector(provider, model, raw, context, known)
     evidence = read_evidence(raw)
     tier = evidence.service_tier or known.service_tier
@@ -82,7 +84,9 @@ def read_usage(provider: str, model: str, usage: Mapping[str, Any], api: str = "
     Raises:
         UsageViolation: where the usage breaks a rule of its API, or a quantity is not known.
     """
-    return read_vector(provider_id(provider), model, _unwrap(usage)[0], {}, Context(api=api, facts={})).usage
+    raw, answer = _unwrap(usage)
+    known = Context(api=api, facts={})
+    return read_vector(provider_id(provider), model, {**read_uses(answer), **raw}, {}, known).usage
 
 
 def _unwrap(usage: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -247,6 +247,48 @@ def test_a_whole_answer_is_unwrapped() -> None:
 
 
 @pytest.mark.parametrize(
+    ("provider", "answer", "meters"),
+    [
+        (
+            "openai",
+            {
+                "usage": RESPONSE,
+                "output": [
+                    {"type": "web_search_call", "action": {"type": "search"}},
+                    {"type": "web_search_call", "action": {"type": "open_page"}},
+                    {"type": "web_search_call"},
+                    {"type": "file_search_call"},
+                    {"type": "code_interpreter_call", "container_id": "a"},
+                    {"type": "code_interpreter_call", "container_id": "a"},
+                    {"type": "message"},
+                ],
+            },
+            {"web_search": 2, "file_search": 1, "code_session": 1},
+        ),
+        (
+            "openai",
+            {"usage": RESPONSE, "tool_usage": {"web_search": {"num_requests": 3}}, "output": [{"type": "message"}]},
+            {"web_search": 3},
+        ),
+        (
+            "x-ai",
+            {"usage": RESPONSE, "server_side_tool_usage": {"SERVER_SIDE_TOOL_X_SEARCH": 2}},
+            {"x_search": 2},
+        ),
+    ],
+)
+def test_tools_are_counted_in_a_whole_answer(provider: str, answer: dict[str, Any], meters: dict[str, int]) -> None:
+    assert quote(provider, "x", answer).usage.meters == {"input": 200, "output": 10, **meters}
+
+
+def test_the_queries_of_a_grounded_answer_are_counted() -> None:
+    grounded = {"groundingMetadata": {"webSearchQueries": ["a", "b"]}}
+    answer = {"usageMetadata": {"promptTokenCount": 5}, "candidates": [grounded, {"content": {}}]}
+    assert quote("google", "gemini-3.1-pro", answer).usage.meters == {"input": 5, "output": 0, "web_search": 2}
+    assert read_usage("google", "gemini-2.5-pro", answer).meters == {"input": 5, "output": 0, "web_search": 1}
+
+
+@pytest.mark.parametrize(
     ("context", "facts"),
     [
         ({"deployment": "GlobalStandard"}, {"deployment": "global"}),

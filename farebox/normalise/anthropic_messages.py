@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from farebox.errors import UsageViolation
+from farebox.normalise.amounts import parts_of, read_amount
 from farebox.normalise.counts import need_count, read_count, read_details
+from farebox.normalise.quantities import TIMED, read_name
 from farebox.usage import Usage
 
 # Meters of the tools that Anthropic runs; None: published as free of charge.
@@ -87,6 +89,12 @@ def _read_tokens(raw: Mapping[str, Any]) -> dict[str, int]:
 
 def _read_tools(tools: Mapping[str, Any], meters: dict[str, int]) -> None:
     for key in tools:
+        named = None if key in _SERVER_TOOLS else read_name(key)
+        if named is not None and named.role == "time" and TIMED.get(named.of) == "code_time":
+            amount = read_amount(tools, key)
+            if amount is not None:
+                meters["code_time"] = parts_of("code_time", amount * named.factor, key)
+            continue
         count = read_count(tools, key)
         if key not in _SERVER_TOOLS:
             if count:

@@ -183,7 +183,8 @@ def _extra_of(key: str, provider: str) -> str:
         return ""
     if named.role == "piece":
         return named.of if named.of in _EXTRA_PIECES else ""
-    return TIMED.get(named.of, "") if named.role == "time" and named.of else ""
+    # Of times only that of code: the length of what was heard or said is in the tokens already.
+    return "code_time" if named.role == "time" and TIMED.get(named.of) == "code_time" else ""
 
 
 def _add_extras(provider: str, raw: Mapping[str, Any], meters: dict[str, int]) -> None:

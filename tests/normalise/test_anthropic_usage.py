@@ -180,3 +180,9 @@ def test_meters_are_disjoint_or_the_usage_is_refused(
     inputs = sum(count for meter, count in usage.meters.items() if METERS[meter].family == "input")
     assert inputs == usage.input_total == fresh + (read or 0) + short + long
     assert usage.meters["output"] + usage.meters.get("reasoning", 0) == output
+
+
+def test_code_is_counted_by_the_run_and_by_the_time_its_container_ran() -> None:
+    tools = {"web_search_requests": 0, "code_execution_requests": 2, "code_execution_seconds": 7.5}
+    meters = normalise({"input_tokens": 1, "output_tokens": 1, "server_tool_use": tools}).meters
+    assert meters == {"input": 1, "output": 1, "web_search": 0, "code_execution": 2, "code_time": 7500}
