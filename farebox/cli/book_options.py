@@ -68,7 +68,7 @@ def meter_options(command: _Command) -> _Command:
         command = click.option(
             f"--{meter.replace('_', '-')}",
             f"meter_{meter}",
-            type=click.IntRange(0, 2**53),
+            type=click.IntRange(min=0),
             metavar="N",
             help=f"{METERS[meter].meaning[0].upper()}{METERS[meter].meaning[1:]}.",
         )(command)
@@ -108,22 +108,25 @@ def price_files(config_path: Path | None) -> list[Path]:
     return [config_path.parent / name for name in config.prices]
 
 
-def find_provider(book: PriceBook, model: str, provider: str | None) -> tuple[str, list[str]]:
-    """Return the provider to take and the others that price the model.
+def find_provider(book: PriceBook, model: str, provider: str | None) -> tuple[str, str, list[str]]:
+    """Return the provider to take, the model's name there, and the others that price the model.
 
-    It is the one that was named; else the only one whose card knows the model; else the one that makes it, if it is
-    among `MAKERS`.
+    It is the provider that was named, be it as ``provider/model``; else the only one whose card knows the model;
+    else the one that makes it, if it is among `MAKERS`.
 
     Raises:
         click.UsageError: where it cannot be told.
     """
     if provider is not None:
-        return provider_id(provider), []
+        return provider_id(provider), model, []
+    head, _, rest = model.partition("/")
+    if rest and book.find_model(provider_id(head), rest):
+        return provider_id(head), rest, []
     known = providers_of(book, model)
     makers = [name for name in MAKERS if name in known]
     if len(known) == 1 or makers:
         chosen = makers[0] if makers else known[0]
-        return chosen, [name for name in known if name != chosen]
+        return chosen, model, [name for name in known if name != chosen]
     if known:
         raise click.UsageError(f"{model} is priced by {', '.join(known)}; say which with --provider")
     raise click.UsageError(f"no card knows {model}{_suggest(book, model)}")

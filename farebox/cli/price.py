@@ -37,7 +37,7 @@ _CONTEXT_KEYS = {"api": "api", "service_tier": "service_tier", "speed": "speed",
 @click.command()
 @click.argument("model", required=False)
 @click.option("--model", "named", metavar="MODEL", help="The same as the argument.")
-@click.option("--provider", help="Id in the price book; needed where several providers price the model.")
+@click.option("--provider", help="Id in the price book. [default: who makes the model]")
 @click.option(
     "--usage", "usage_from", metavar="JSON|FILE|-", help="A provider's raw usage object, or its whole answer."
 )
@@ -75,8 +75,8 @@ def price(model: str | None, named: str | None, own_files: tuple[Path, ...], *, 
     if (model is None) == (named is None):
         raise click.UsageError("name one MODEL, such as `farebox price gpt-4o --input 1000 --output 200`")
     try:
-        provider, others = find_provider(book, model or named or "", options["provider"])
-        rating = _read_rating((provider, model or named or ""), options)
+        provider, name, others = find_provider(book, model or named or "", options["provider"])
+        rating = _read_rating((provider, name), options)
         explanation = explain(book, rating)
     except (FareboxError, ValueError) as error:
         raise click.UsageError(str(error)) from None

@@ -39,8 +39,8 @@ def history(
         if model is None:
             _show_books(book, archived, data_dir, as_json=as_json)
         else:
-            name, _ = find_provider(book, model, provider)
-            _show_model(book, (name, model), _revisions(book, (name, model), archived, data_dir), as_json=as_json)
+            named = find_provider(book, model, provider)[:2]
+            _show_model(book, named, _revisions(book, named, archived, data_dir), as_json=as_json)
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
 

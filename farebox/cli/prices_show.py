@@ -22,7 +22,7 @@ def show(model: str, provider: str | None, own_files: tuple[Path, ...], *, as_js
     """Show every row of prices that MODEL has, with its conditions and sources."""
     book = load(own_files)
     try:
-        provider, _ = find_provider(book, model, provider)
+        provider, model, _ = find_provider(book, model, provider)
         found = book.find_model(provider, model)
         card = book.card(provider)
     except ConfigError as error:

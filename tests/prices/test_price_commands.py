@@ -186,6 +186,7 @@ def test_a_model_that_several_providers_price_is_taken_from_its_maker() -> None:
     said = json.loads(run(price, "gpt-4o", "--input", "1", "--json").output)
     assert said["provider"] == "openai"
     assert "azure" in said["also_priced_by"]
+    assert json.loads(run(price, "azure/gpt-4o", "--input", "1", "--json").output)["provider"] == "azure"
     shown = run(price, "gpt-4o", "--input", "1").output
     assert "also      priced by azure" in shown
     assert "also      priced by" not in run(price, "gpt-4o", *OPENAI, "--input", "1").output
