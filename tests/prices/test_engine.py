@@ -197,9 +197,9 @@ def test_batch_leaves_what_it_does_not_price_at_the_standard_rate() -> None:
     result = charge(BOOK, rating("gpt-4.1", usage, processing="batch"))
     assert isinstance(result, Charge)
     assert [line.rate for line in result.lines] == [
-        "openai/gpt-4.1/batch/2026-10-14#input",
+        "openai/gpt-4.1/batch/2024-04-15#input",
         "openai/gpt-4.1/standard#cache_read",
-        "openai/gpt-4.1/batch/2026-10-14#output",
+        "openai/gpt-4.1/batch/2024-04-15#output",
     ]
 
 
