@@ -34,11 +34,9 @@ def show_models(book: PriceBook, wanted: Wanted, found: Sequence[Found], total: 
     if not found:
         console.print("No model fits. --all also shows deprecated, retired, announced and unpriced ones.")
         return
-    columns = ["model", ">context", "reads", ">input", ">output", ">cost"]
-    remarks = [_remark(each) for each in found]
     rows = [
         [
-            f"{each.provider}/{each.model}",
+            "\n  ".join(filter(None, [f"{each.provider}/{each.model}", _remark(each)])),
             size_text(each.about.context_tokens),
             _modalities(each),
             _price(each.input),
@@ -47,14 +45,11 @@ def show_models(book: PriceBook, wanted: Wanted, found: Sequence[Found], total: 
         ]
         for each in found
     ]
-    if any(remarks):
-        columns.append("note")
-        rows = [[*row, remark] for row, remark in zip(rows, remarks, strict=True)]
-    print_table(console, "", columns, rows)
+    print_table(console, "", ("model", ">context", "reads", ">input", ">output", ">cost"), rows)
     more = f"{len(found)} of {total} models" if len(found) < total else f"{total} models"
     console.print(f"\n{more} on {wanted.day}, book {book.short}")
     console.print(f"input, output, cost: USD per 1M tokens; cost is {_BLEND}")
-    console.print("reads: t text, i image, a audio, v video, d document; > what it makes, if not text")
+    console.print("reads: t text, i image, a audio, v video, d document; > what it makes, if other")
 
 
 def size_text(tokens: int | None) -> str:
