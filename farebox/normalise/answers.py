@@ -23,7 +23,7 @@ def read_uses(answer: Mapping[str, Any]) -> dict[str, Any]:
         uses |= _read_calls([item for item in output if isinstance(item, Mapping)])
     candidates = answer.get("candidates")
     if isinstance(candidates, list):
-        queries = sum(_count_queries(item) for item in candidates if isinstance(item, Mapping))
+        queries = sum(count_queries(item) for item in candidates if isinstance(item, Mapping))
         if queries:
             uses["web_search_queries"] = queries
     return uses
@@ -43,7 +43,8 @@ def _read_calls(items: list[Mapping[str, Any]]) -> dict[str, int]:
     return counts
 
 
-def _count_queries(candidate: Mapping[str, Any]) -> int:
+def count_queries(candidate: Mapping[str, Any]) -> int:
+    """Return how many queries a grounded candidate, or an object that has its grounding beside it, lists."""
     grounding = candidate.get("groundingMetadata")
     queries = grounding.get("webSearchQueries") if isinstance(grounding, Mapping) else None
     return len(queries) if isinstance(queries, list) else 0

@@ -16,7 +16,7 @@ import msgspec
 from farebox.errors import UsageViolation
 from farebox.normalise.amounts import decimal_text, exact, parts_of
 from farebox.normalise.quantities import TIMED, Named, Role, known_names, read_name, words_of
-from farebox.usage import Usage
+from farebox.usage import METERS, Usage
 
 _HOUR_S = 3600
 _DAY_S = 86_400
@@ -78,7 +78,7 @@ class Billed(msgspec.Struct, frozen=True):
     """What is billed.
 
     Attributes:
-        usage: the meters; no input tokens.
+        usage: the meters.
         span_s: over how many seconds it is held, or None.
     """
 
@@ -109,7 +109,8 @@ def read_billed(raw: Mapping[str, Any], kind: str) -> Billed:
     found.refuse_rest()
     if not meters:
         raise UsageViolation("the usage says what is billed", f"there is no quantity; known are {known_names()}")
-    return Billed(Usage(meters, 0), span)
+    total = sum(parts for meter, parts in meters.items() if METERS[meter].family == "input")
+    return Billed(Usage(meters, total), span)
 
 
 def parse_number(value: Any) -> bool:
@@ -137,6 +138,20 @@ class _Quantities:
                 self.unknown.append(key)
             else:
                 self.left.append(Found(key, named, exact(value, key) * named.factor))
+        self._join_times()
+
+    def _join_times(self) -> None:
+        """Join a time that is given in several units, such as 1 hour and 30 minutes."""
+        times = [one for one in self.left if one.named.role == "time"]
+        for larger in times:
+            unit = larger.named.factor
+            if (larger.amount / unit).denominator != 1:
+                continue
+            for smaller in times:
+                fits = smaller.amount < unit and smaller.named.factor < unit
+                if larger.named.of == smaller.named.of and fits and smaller in self.left:
+                    larger.amount += smaller.amount
+                    self.left.remove(smaller)
 
     def take(self, role: Role, accept: Callable[[str], bool] = lambda _: True) -> Found | None:
         """Take the only quantity of a role whose words are accepted."""

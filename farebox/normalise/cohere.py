@@ -6,6 +6,7 @@ decimal numbers (``11.0``). A search unit is one query over up to 100 documents.
 """
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from farebox.errors import UsageViolation
@@ -41,9 +42,9 @@ def normalise(raw: Mapping[str, Any]) -> Usage:
         amount = read_amount(units, key)
         if amount is not None:
             meters[meter] = parts_of(meter, amount, key)
-    documents = read_amount(units, "documents")
+    documents = _read_either(units, "documents", "num_documents")
     if documents is not None and "search_unit" not in meters:
-        queries = read_amount(units, "queries")
+        queries = _read_either(units, "queries", "num_queries")
         per_query = -(-parts_of("search_unit", documents, "documents") // _DOCUMENTS_PER_UNIT)
         meters["search_unit"] = per_query * (1 if queries is None else parts_of("search_unit", queries, "queries"))
     if not meters:
@@ -51,3 +52,8 @@ def normalise(raw: Mapping[str, Any]) -> Usage:
         raise UsageViolation("billed_units say what is billed", f"none of {known} is there")
     total = sum(count for meter, count in meters.items() if METERS[meter].family == "input")
     return Usage(meters, total)
+
+
+def _read_either(units: Mapping[str, Any], name: str, other: str) -> Fraction | None:
+    amount = read_amount(units, name)
+    return read_amount(units, other) if amount is None else amount

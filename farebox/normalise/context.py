@@ -42,6 +42,7 @@ _MEANINGS = {
     **dict.fromkeys(("annotated", "annotations", "documentannotation", "withannotations"), "annotated"),
     **dict.fromkeys(("payment", "paymentmethod", "paidwith", "method"), "payment"),
     **dict.fromkeys(("responsemodel", "resolvedmodel", "modelversion", "answeredmodel"), "answered"),
+    "crypto": "crypto",
     **dict.fromkeys(("grounded", "grounding", "groundedprompt"), "grounded"),
 }
 _FACTS = frozenset(("cache", "search_context_size", "annotated", "payment"))
@@ -257,6 +258,10 @@ def _set_text(context: Context, key: str, value: Any) -> None:
     setattr(context, _meaning_of(key), value.strip() if isinstance(value, str) else _read_word(key, value))
 
 
+def _set_crypto(context: Context, _key: str, value: Any) -> None:
+    context.facts["payment"] = "card" if value in (False, 0, "false", "no") else "crypto"
+
+
 def _set_grounded(context: Context, _key: str, value: Any) -> None:
     context.grounded = value not in (False, 0) and str(value).lower() not in _OFF
 
@@ -282,6 +287,7 @@ _READERS = {
     "deployment": _set_deployment,
     "thinking": _set_thinking,
     "grounded": _set_grounded,
+    "crypto": _set_crypto,
     **dict.fromkeys(("api", "kind", "cache_ttl", "answered"), _set_text),
     **dict.fromkeys(_FACTS, _set_word),
 }

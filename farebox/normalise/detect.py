@@ -82,7 +82,8 @@ _TELLING = {
     "prompt_token_count": "google-gemini",
     "inputTokens": "bedrock-converse",
     "billed_units": "cohere",
-    "queries": "cohere",
+    "documents": "cohere",
+    "num_documents": "cohere",
     "pages_processed": "mistral-ocr",
 }
 # What stands in the usage of an embedding that says nothing but a total.
@@ -117,7 +118,7 @@ def detect_api(provider: str, hint: str, usage: Mapping[str, Any]) -> str:
     for key, api in _TELLING.items():
         if key in usage:
             return api
-    if provider == "cohere" and ("meta" in usage or "documents" in usage):
+    if provider == "cohere" and "meta" in usage:
         return "cohere"
     if "total_tokens" in usage and _BARE.issuperset(usage):
         return "dashscope" if provider == "dashscope" else "openai-embeddings"

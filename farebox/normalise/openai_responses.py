@@ -13,6 +13,7 @@ from farebox.errors import UsageViolation
 from farebox.normalise.amounts import exact, parts_of
 from farebox.normalise.counts import need_count, read_count, read_details
 from farebox.normalise.inclusive import split_input, split_output
+from farebox.normalise.server_tools import read_tools
 from farebox.usage import Usage
 
 
@@ -114,12 +115,8 @@ def _either(raw: Mapping[str, Any], first: str, second: str) -> Mapping[str, Any
 
 
 def _read_tools(tools: Mapping[str, Any], meters: dict[str, int]) -> None:
-    search = read_details(tools, "web_search")
-    if search is not None:
-        count = read_count(search, "num_requests")
-        if count is not None:
-            meters["web_search"] = count
-    images = read_details(tools, "image_gen")
-    if images is not None and read_count(images, "total_tokens"):
+    images = tools.get("image_gen")
+    if isinstance(images, Mapping) and read_count(images, "total_tokens"):
         # Another model's tokens: they are a usage of their own, of the images API's shape.
         raise UsageViolation("every token is billed at the answering model", "tool_usage.image_gen has tokens")
+    meters.update(read_tools({key: used for key, used in tools.items() if key != "image_gen"}, "tool_usage", "openai"))

@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from farebox.usage import METERS
+
 Role = Literal[
     "time", "size", "tokens", "units", "size_time", "token_time", "unit_time", "usd", "piece", "epochs", "evals"
 ]
@@ -113,6 +115,8 @@ def read_name(name: str) -> Named | None:
     words = words_of(name)
     if not words or "per" in words:  # a speed or a price, not a quantity
         return None
+    if "_".join(words) in METERS:  # a meter's own name, in its unit
+        return Named("piece", "_".join(words))
     whole = "_".join(word for word in words if word not in _EMPTY)
     if whole in _PIECES or words == ("n",):
         return Named("piece", _PIECES.get(whole, "image_made"))

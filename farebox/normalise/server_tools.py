@@ -58,7 +58,10 @@ _BY_SESSION = frozenset({"openai", "azure"})
 _PREFIXES = ("server_side_tool_", "num_", "n_")
 _SUFFIXES = ("_calls", "_call", "_requests", "_request", "_queries", "_query", "_count", "_uses", "_prompts")
 _PLURALS = {"searches": "search", "executions": "execution", "sessions": "session", "containers": "container"}
-_COUNTS = ("count", "num_requests", "invocation", "requests", "calls")
+_COUNTS = (
+    *("count", "num_requests", "invocation", "requests", "calls", "num_calls", "num_sessions", "sessions"),
+    *("webSearchQueries", "web_search_queries", "queries"),
+)
 
 
 @lru_cache(maxsize=4096)
@@ -93,7 +96,7 @@ def read_tools(value: Any, name: str, provider: str) -> dict[str, int]:
     """
     counts: dict[str, int] = {}
     if isinstance(value, Mapping):
-        uses = [(tool, _read_count(count, f"{name}.{tool}")) for tool, count in value.items()]
+        uses = [(tool, _read_uses(tool, count, f"{name}.{tool}")) for tool, count in value.items()]
     elif isinstance(value, list):
         uses = [(_read_name(entry, name), 1) for entry in value]
     elif value is None:
@@ -126,6 +129,13 @@ def _read_name(entry: Any, name: str) -> str:
     if not isinstance(entry, str):
         raise UsageViolation(f"{name} is a list of names", f"{entry!r:.60}")
     return entry
+
+
+def _read_uses(tool: str, value: Any, name: str) -> int:
+    """Return a count, and 0 for a tool nobody knows of which nothing is counted."""
+    if isinstance(value, Mapping) and tool_of(tool) not in TOOLS:
+        return int(any(isinstance(part, int | float) and part for part in value.values()))
+    return _read_count(value, name)
 
 
 def _read_count(value: Any, name: str) -> int:

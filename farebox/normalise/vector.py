@@ -15,6 +15,7 @@ import msgspec
 from farebox.errors import UsageViolation
 from farebox.normalise.allowances import is_allowance
 from farebox.normalise.amounts import exact, parts_of
+from farebox.normalise.answers import count_queries
 from farebox.normalise.billed import KINDS, parse_number, read_billed
 from farebox.normalise.context import Context
 from farebox.normalise.detect import detect_api, read_hint
@@ -209,6 +210,8 @@ def _add_tools(provider: str, context: Mapping[str, Any], meters: dict[str, int]
         tool = tool_of(key)
         if tool in TOOLS and _counts(value) and meter_of(tool, provider) not in meters:
             meters.update(read_tools({key: value}, "context", provider))
+        elif key in _TOOL_LISTS and isinstance(value, Mapping) and all(map(parse_number, value.values())):
+            meters.update({**read_tools(value, key, provider), **meters})
 
 
 def _add_cache_storage(
@@ -262,6 +265,9 @@ def _keep_writes_for(ttl: str, meters: dict[str, int]) -> None:
 def _count_grounding(model: str, beside: Mapping[str, Any], known: Context, meters: dict[str, int]) -> None:
     """Count grounding by the prompt where the model bills it so, whatever number of queries the prompt led to."""
     by_prompt = model.rpartition("/")[2].startswith(_BY_PROMPT)
+    queries = count_queries(beside)
+    if queries:
+        meters.setdefault("web_search", queries)
     if known.grounded and "web_search" not in meters:
         if not by_prompt:
             raise UsageViolation("grounding is billed by the query", f"{model}: say how many web_search_queries")

@@ -52,6 +52,10 @@ def units_of(raw: dict[str, Any], kind: str = "") -> dict[str, Fraction]:
         ({"ptu": 50, "minutes": 90}, "", {"provisioned": 75}),
         ({"model_units": 2, "weeks": 1}, "", {"provisioned": 336}),
         ({"ptu_hours": 12}, "", {"provisioned": 12}),
+        ({"ptu": 50, "hours": 1, "minutes": 30}, "provisioned", {"provisioned": 75}),
+        ({"hours": 1, "minutes": 30, "seconds": 15}, "rft", {"training_time": 5415}),
+        ({"egress": "12000"}, "", {"egress": 12_000}),
+        ({"hosting_time": 60, "image_made": 2}, "", {"hosting_time": 60, "image_made": 2}),
         ({"deployed_ptu": 600, "reserved_ptu": 500, "hours": 24}, "provisioned", {"provisioned": 2400}),
         ({"deployed_ptu": 400, "reserved_ptu": 500, "hours": 24}, "provisioned", {"provisioned": 0}),
         ({"deployed_ptu_hours": 14_400, "reserved_ptu_hours": 12_000}, "", {"provisioned": 2400}),
@@ -82,6 +86,12 @@ def test_quantities_that_belong_together_are_multiplied(
     assert units_of(raw, kind) == meters
 
 
+def test_meters_by_their_own_names_are_a_usage() -> None:
+    usage = read_billed({"input": 100, "cache_read": 20, "output": 5}, "").usage
+    assert usage.meters == {"input": 100, "cache_read": 20, "output": 5}
+    assert usage.input_total == 120
+
+
 def test_the_time_of_what_is_held_is_told() -> None:
     assert read_billed({"gb": 1, "days": 30}, "storage").span_s == 30 * 86_400
     assert read_billed({"gb_days": 30}, "storage").span_s is None
@@ -102,6 +112,8 @@ def test_the_time_of_what_is_held_is_told() -> None:
         ({"gb": 1, "tb": 2}, "egress", "gb and tb are of the same kind"),
         ({"hours": 1, "training_hours": 2}, "training", "training_hours is training_time again"),
         ({"seconds": 5}, "", "seconds: not known here"),
+        ({"ptu": 1, "hours": "1.5", "minutes": 30}, "provisioned", "hours and minutes are of the same kind"),
+        ({"ptu": 1, "hours": 2, "minutes": 120}, "provisioned", "hours and minutes are of the same kind"),
         ({"gb": "-1"}, "egress", "negative"),
         ({"pages": "1.5"}, "", "not whole"),
         ({"tokens_per_minute": 5}, "", "tokens_per_minute: not known here"),

@@ -50,6 +50,19 @@ def test_searches_that_the_answer_counts_are_a_fee() -> None:
     assert responses(raw).meters["web_search"] == 3
 
 
+def test_every_tool_that_the_answer_counts_is_a_fee() -> None:
+    tools = {
+        "web_search": {"num_requests": 3},
+        "file_search": {"num_requests": 2},
+        "code_interpreter": {"num_sessions": 1},
+        "image_gen": {"total_tokens": 0},
+    }
+    meters = responses({"input_tokens": 1, "output_tokens": 1, "tool_usage": tools}).meters
+    assert meters == {"input": 1, "output": 1, "web_search": 3, "file_search": 2, "code_session": 1}
+    flat = {"web_search_calls": 2, "file_search_calls": 4}
+    assert responses({"input_tokens": 1, "output_tokens": 1, "tool_usage": flat}).meters["file_search"] == 4
+
+
 def test_images_made_by_another_model_are_refused() -> None:
     raw = {"input_tokens": 1, "output_tokens": 1, "tool_usage": {"image_gen": {"total_tokens": 4160}}}
     with pytest.raises(UsageViolation, match="answering model"):

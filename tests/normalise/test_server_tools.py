@@ -53,6 +53,8 @@ def test_code_is_billed_by_the_session_at_some_providers() -> None:
         ({"web_search": {"num_requests": 2}, "file_search": [1, 2, 3]}, {"web_search": 2, "file_search": 3}),
         ({"web_search": None, "mcp": 7, "unheard_of": 0}, {"web_search": 0}),
         ({"web_search": "2", "search_web": 1}, {"web_search": 3}),
+        ({"grounding": {"webSearchQueries": ["a", "b"]}}, {"web_search": 2}),
+        ({"shell_of_tomorrow": {"num_runs": 0}, "web_search": 1}, {"web_search": 1}),
     ],
 )
 def test_counts_are_read_from_lists_and_objects(value: Any, counts: dict[str, int]) -> None:
@@ -68,6 +70,7 @@ def test_counts_are_read_from_lists_and_objects(value: Any, counts: dict[str, in
         ({"web_search": True}, "not a number"),
         ({"web_search": {"depth": 1}}, "has a count"),
         ({"unheard_of": 1}, "none of attachment_search"),
+        ({"unheard_of": {"num_runs": 1}}, "none of attachment_search"),
     ],
 )
 def test_what_is_no_count_is_refused(value: Any, said: str) -> None:
