@@ -9,10 +9,16 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from farebox.analyse.find_models import price_table
 from farebox.cli.main import cli
 from farebox.cli.price_lines import Answer, LinePricer, _run
+from farebox.present.charges import LineWriter
 from farebox.prices.book import compile_book
+from farebox.prices.engine import lines_of
+from farebox.state.pricebook import load_book
 from farebox.usage import METERS
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "data" / "golden_prices.jsonl"
@@ -216,3 +222,91 @@ def test_the_golden_prices_come_out_exactly():
             assert product == Fraction(line["amount_usd"]), (each["id"], line)
             assert line["meter"] in METERS
             assert line["source"].startswith("http"), line
+
+
+_SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 10**6),
+    st.sampled_from([10**30, 1e308, 0.1, 1.5, "x", "", "-1", "9" * 400, "2026-11-20T12:00:00Z", "NaN"]),
+)
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["cached_tokens", "type", "ttl", "modality", "tokenCount"]), inner, max_size=2
+        )
+    ),
+    max_leaves=4,
+)
+_USAGE_KEYS = [
+    *("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"),
+    *(
+        "input_tokens",
+        "output_tokens",
+        "cache_creation",
+        "iterations",
+        "server_tool_use",
+        "inputTokens",
+        "cacheDetails",
+    ),
+    *("promptTokenCount", "candidatesTokenCount", "promptTokensDetails", "seconds", "type", "pages_processed"),
+    *("training_file_tokens", "n_epochs", "vector_store_gb", "days", "hours", "ptu", "purchase_usd", "cost"),
+]
+_CONTEXT_KEYS = [
+    "api",
+    "time",
+    "service_tier",
+    "processing",
+    "region",
+    "deployment",
+    "kind",
+    "cache",
+    "free_gb",
+    "batch",
+]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    provider=st.sampled_from(["cellar", "openai", "anthropic", "google", "aws", "nobody", "bedrock", "X-AI"]),
+    usage=st.dictionaries(st.sampled_from(_USAGE_KEYS), _VALUES, max_size=5),
+    context=st.dictionaries(st.sampled_from(_CONTEXT_KEYS), _VALUES, max_size=4),
+)
+def test_whatever_a_line_says_it_is_answered(book, provider, usage, context):
+    line = {"id": 1, "provider": provider, "model": "qwen", "usage": usage, "context": context}
+    (said,) = answers(book, line)
+    assert said["id"] == 1
+    if "error" in said:
+        assert said["error"]["code"] in {
+            "invalid_usage",
+            "bad_context",
+            "unknown_provider",
+            "unknown_model",
+            "unpriced",
+        }
+        assert said["error"]["message"]
+    else:
+        assert sum(Decimal(each["amount_usd"]) for each in said["lines"]) == Decimal(said["total_usd"])
+
+
+def test_every_price_of_a_card_reads_back_as_quantity_times_price_over_per():
+    book = load_book()
+    writer = LineWriter(book)
+    priced = 0
+    for provider in ("openai", "google", "aws", "openrouter", "deepseek", "groq"):
+        card = book.card(provider)
+        assert card is not None
+        for model in card.models:
+            table = price_table(book, provider, model, NOW_NS)
+            for meter, rate in table.items():
+                for quantity in (1, 7 * METERS[meter].scale, 1_234_567 * METERS[meter].scale):
+                    for line, text in zip(
+                        lines := lines_of(rate, meter, quantity), writer.write(lines, NOW_NS), strict=True
+                    ):
+                        product = Fraction(text.quantity) * Fraction(text.unit_price_usd) / Fraction(text.per)
+                        # Only what is no whole number of femtodollars is rounded, and to 1e-12 USD.
+                        assert abs(product - Fraction(text.amount_usd)) <= Fraction(1, 2 * 10**12), line
+                        priced += 1
+    assert priced > 10_000
