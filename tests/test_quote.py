@@ -55,6 +55,7 @@ def units_of(rating: Rating) -> dict[str, Fraction]:
         ("openai", "gpt-5", RESPONSE, {"tools": {"web_search": 2}}, {"input": 200, "output": 10, "web_search": 2}),
         ("openai", "gpt-5", RESPONSE, {"tools": {"web_search": {"type": "x"}}}, {"input": 200, "output": 10}),
         ("openai", "gpt-5", RESPONSE, {"tools": ["web_search"]}, {"input": 200, "output": 10}),
+        ("google", "gemini-3.1-pro", {"queries": 6000}, {"kind": "grounding"}, {"web_search": 6000}),
         ("openai", "web_search", {"calls": 10}, {"kind": "tool"}, {"web_search": 10}),
         ("openai", "file_search", {"file_search_calls": 4}, {}, {"file_search": 4}),
         ("openai", "code_interpreter", {"sessions": 4}, {}, {"code_session": 4}),
@@ -331,6 +332,19 @@ def test_the_queries_of_a_grounded_answer_are_counted() -> None:
 )
 def test_facts_are_named_as_in_rate_cards(context: dict[str, Any], facts: dict[str, str]) -> None:
     assert quote("openai", "gpt-5", CHAT, context).facts == facts
+
+
+def test_words_beside_quantities_are_facts_of_the_usage() -> None:
+    usage = {"purchase_usd": "100", "method": "Crypto", "object": "purchase", "currency": "USD"}
+    assert quote("openrouter", "credits", usage).usage.facts == {"payment": "crypto", "currency": "usd"}
+    image = {"n": 2, "size": "1024x1024", "quality": "HD"}
+    assert quote("openai", "dall-e-3", image).usage.facts == {"size": "1024x1024", "quality": "hd"}
+
+
+def test_meters_by_name_have_an_input_total() -> None:
+    rating = quote("openai", "gpt-5", {"input": 86, "cache_read": 1920, "output": 300})
+    assert rating.usage.meters == {"input": 86, "cache_read": 1920, "output": 300}
+    assert rating.usage.input_total == 2006
 
 
 def test_a_batch_deployment_is_a_batch_channel() -> None:

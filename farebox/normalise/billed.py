@@ -185,7 +185,7 @@ def _read_training(found: _Quantities, meters: dict[str, int]) -> Fraction | Non
         total = per_epoch.amount * (epochs.amount if epochs else 1)
     if evals is not None and held_out is not None:
         total += evals.amount * held_out.amount
-    elif held_out is not None:
+    elif held_out is not None and held_out.amount:
         raise UsageViolation("validation tokens are billed by the evaluation", f"{held_out.key} needs n_evals")
     if whole or per_epoch or held_out:
         key = (whole or per_epoch or held_out or _NOBODY).key

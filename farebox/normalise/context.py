@@ -46,6 +46,7 @@ _MEANINGS = {
     **dict.fromkeys(("grounded", "grounding", "groundedprompt"), "grounded"),
 }
 _FACTS = frozenset(("cache", "search_context_size", "annotated", "payment"))
+_FACT_MEANINGS = _FACTS | {"deployment", "thinking"}
 # Other words for the values of those facts.
 _WORDS = {
     "cache": {
@@ -106,6 +107,22 @@ def read_context(raw: Mapping[str, Any]) -> Context:
         elif isinstance(value, str | bool | int | Decimal | float) and not is_allowance(key):
             _add_fact(context, "_".join(words_of(key)), value)
     return context
+
+
+def read_facts(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Return the facts among the words of a usage object, such as the size and the quality of images.
+
+    Raises:
+        BadContext: where a value cannot be used.
+    """
+    context = Context(facts={})
+    for key, value in raw.items():
+        meaning = _meaning_of(key)
+        if isinstance(value, str) and meaning in _FACT_MEANINGS:
+            _READERS[meaning](context, key, value)
+        elif isinstance(value, str) and not meaning and key != "object":
+            _add_fact(context, "_".join(words_of(key)), value)
+    return context.facts
 
 
 @lru_cache(maxsize=1024)

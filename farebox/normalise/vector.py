@@ -17,13 +17,13 @@ from farebox.normalise.allowances import is_allowance
 from farebox.normalise.amounts import exact, parts_of
 from farebox.normalise.answers import count_queries
 from farebox.normalise.billed import KINDS, parse_number, read_billed
-from farebox.normalise.context import Context
+from farebox.normalise.context import Context, read_facts
 from farebox.normalise.detect import detect_api, read_hint
 from farebox.normalise.mistral import annotate
 from farebox.normalise.quantities import TIMED, Named, read_name, words_of
 from farebox.normalise.server_tools import TOOLS, meter_of, read_tools, tool_of
 from farebox.normalise.table import NORMALISERS, normaliser
-from farebox.usage import Usage
+from farebox.usage import METERS, Usage
 
 _TTLS = {
     **dict.fromkeys(("5m", "5min", "300", "300s", "5_minutes"), "cache_write_5m"),
@@ -115,7 +115,7 @@ def _read_billed(
     kind = next((word for word in (known.kind, known.api, model) if _is_kind(word)), "")
     if not kind:
         kind = next((kind for word, kind in _KIND_OF_MODEL.items() if word in model), "transcription")
-    tools, rest = _split_tools(model, raw)
+    tools, rest = _split_tools(model if tool_of(model) in TOOLS else known.kind, raw)
     meters = read_tools(tools, "usage", provider)
     for key in _TOOL_LISTS & raw.keys():
         meters.update(read_tools(raw[key], key, provider))
@@ -126,13 +126,20 @@ def _read_billed(
         meters.update(billed.usage.meters)
     if "audio_time" in meters and any(word in model for word in _LIVE_MODELS):
         meters["session_time"] = meters.pop("audio_time")
-    usage = Usage(meters, 0, (), (), _facts_of(raw))
+    words = {key: value for key, value in raw.items() if not parse_number(value)}
+    total = sum(count for meter, count in meters.items() if METERS[meter].family == "input")
+    usage = Usage(meters, total, (), (), read_facts(words))
     annotated = "page" in meters and known.facts.get("annotated") == "yes"
     return Vector(annotate(usage) if annotated else usage, span_s)
 
 
-def _split_tools(model: str, raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the uses of tools, and the other quantities: without what is free and what was used before."""
+def _split_tools(subject: str, raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the uses of tools, and the other quantities: without what is free and what was used before.
+
+    Args:
+        subject: what is billed; where that is a tool, a bare number of calls is of it.
+        raw: the quantities by name.
+    """
     by_session = "billable_audio_seconds" in raw  # xAI's voice counts tokens and does not bill them
     tools, rest = {}, {}
     for key, value in raw.items():
@@ -140,8 +147,8 @@ def _split_tools(model: str, raw: Mapping[str, Any]) -> tuple[dict[str, Any], di
             continue
         if tool_of(key) in TOOLS:
             tools[key] = value
-        elif tool_of(model) in TOOLS and key in _USES:
-            tools[model] = value
+        elif tool_of(subject) in TOOLS and key in _USES:
+            tools[subject] = value
         elif not (by_session and key.endswith("_tokens")):
             rest[key] = value
     return tools, rest
@@ -155,12 +162,6 @@ def _beside(context: Mapping[str, Any], rest: Mapping[str, Any]) -> dict[str, An
         for key, value in context.items()
         if parse_number(value) and not is_allowance(key) and read_name(key) not in {None, *there}
     }
-
-
-def _facts_of(raw: Mapping[str, Any]) -> dict[str, str]:
-    """Return the words beside the quantities, such as the size and the quality of images."""
-    said = {key: value for key, value in raw.items() if isinstance(value, str) and not parse_number(value)}
-    return {key.lower(): value.strip().lower() for key, value in said.items() if key not in {"type", "object", "id"}}
 
 
 @lru_cache(maxsize=1024)

@@ -28,6 +28,7 @@ def units_of(raw: dict[str, Any], kind: str = "") -> dict[str, Fraction]:
         ({"training_tokens": "2400000", "epochs": 3}, "", {"training": 7_200_000}),
         ({"trained_tokens": 7_200_000}, "", {"training": 7_200_000}),
         ({"tokens": 10}, "sft", {"training": 10}),
+        ({"training_tokens": 10, "n_epochs": 2, "validation_tokens": 0}, "sft", {"training": 20}),
         (
             {"training_tokens": 1_000_000, "n_epochs": 3, "validation_tokens": 50_000, "n_evals": 2},
             "training",
