@@ -41,7 +41,8 @@ _BY_PROMPT = ("gemini-1", "gemini-2")
 _LIVE_MODELS = ("live", "realtime", "voice")
 # ... and of those whose seconds are of video and of speech.
 _KIND_OF_MODEL = {"sora": "video", "veo": "video", "video": "video", "tts": "speech", "speech": "speech"}
-_EXTRA_PIECES = frozenset(("code_session", "image_made", "annotated_page"))
+# Pieces that are billed beside tokens; images and pages that were read or made are in the tokens.
+_EXTRA_PIECES = frozenset(("code_session",))
 # Objects that tell how much is kept in a cache, and for how long.
 _STORED = frozenset(("cache_storage", "cached_content", "storage"))
 _TOOL_LISTS = frozenset(("server_side_tools_used", "server_tool_use", "tool_calls", "tools", "tool_uses"))

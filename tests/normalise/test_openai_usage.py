@@ -94,6 +94,29 @@ def test_deepseek_names_for_cached_tokens_are_read() -> None:
     assert usage.meters == {"input": 2, "cache_read": 8, "output": 1}
 
 
+@pytest.mark.parametrize("name", ["cached_tokens", "cache_read_input_tokens"])
+def test_other_names_for_cached_tokens_are_read(name: str) -> None:
+    assert chat({"prompt_tokens": 10, "completion_tokens": 1, name: 8}).meters == {
+        "input": 2,
+        "cache_read": 8,
+        "output": 1,
+    }
+
+
+def test_written_tokens_of_anthropics_cache_are_inside_the_prompt_of_a_gateway() -> None:
+    raw = {
+        "prompt_tokens": 100,
+        "completion_tokens": 1,
+        "cache_read_input_tokens": 30,
+        "cache_creation_input_tokens": 60,
+        "prompt_tokens_details": {"cached_tokens": 30},
+    }
+    assert chat(raw).meters == {"input": 10, "cache_read": 30, "cache_write_5m": 60, "output": 1}
+    counted = {"cached_tokens": 30, "cache_write_tokens": 60}
+    assert chat({**raw, "prompt_tokens_details": counted}).meters["cache_write_30m"] == 60
+    assert chat({**raw, "cache_creation_input_tokens": 0}).meters["cache_write_5m"] == 0
+
+
 def test_audio_and_images_have_meters_of_their_own() -> None:
     usage = chat(
         {
@@ -204,6 +227,15 @@ def test_cached_images_that_are_not_told_apart_are_marked() -> None:
         (
             {"prompt_cache_hit_tokens": 8, "prompt_cache_miss_tokens": 1},
             "prompt_cache_hit_tokens + prompt_cache_miss_tokens == prompt_tokens",
+        ),
+        ({"cached_tokens": 8, "cache_read_input_tokens": 7}, "all counts of cached tokens agree"),
+        (
+            {"cached_tokens": 8, "cache_creation_input_tokens": 3},
+            "cached_tokens + cache_creation_input_tokens <= prompt_tokens",
+        ),
+        (
+            {"cache_creation_input_tokens": 3, "prompt_tokens_details": {"cache_write_tokens": 4}},
+            "cache_creation_input_tokens == cache_write_tokens",
         ),
         (
             {"prompt_cache_hit_tokens": 8, "prompt_tokens_details": {"cached_tokens": 7}},
