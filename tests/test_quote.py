@@ -71,6 +71,13 @@ def units_of(rating: Rating) -> dict[str, Fraction]:
         ("openai", "tts-1", {"characters": 1500}, {"api": "speech"}, {"character": 1500}),
         ("openai", "sora-2", {"seconds": 8}, {"resolution": "720p"}, {"video_time": 8}),
         ("openai", "omni-moderation-latest", {}, {"api": "moderations"}, {"request": 1}),
+        (
+            "mistral",
+            "mistral-moderation",
+            {"prompt_tokens": 9, "total_tokens": 9},
+            {"api": "moderations"},
+            {"input": 9},
+        ),
         ("openai", "text-embedding-3-small", {"prompt_tokens": 9, "total_tokens": 9}, {}, {"input": 9}),
         ("voyage", "voyage-3", {"total_tokens": 9}, {}, {"input": 9}),
         (

@@ -77,9 +77,9 @@ def read_vector(
     api = known.api
     if api not in NORMALISERS:
         hint = read_hint(api) or read_hint(known.kind) or ("images" if "image" in model else "")
-        if hint == "moderations":
-            return Vector(Usage({"request": 1}, 0))
         api = detect_api(provider, hint, raw)
+        if not api and hint == "moderations":  # OpenAI's have no usage
+            return Vector(Usage({"request": 1}, 0))
         if not api:
             return _read_billed(provider, model, raw, context, known)
     usage = normaliser(api)(raw)
