@@ -24,6 +24,7 @@ from farebox.cli.options import json_option
 from farebox.cli.price_lines import failure_code, price_lines
 from farebox.errors import FareboxError
 from farebox.present.explained import explanation_json, say, show_explanation
+from farebox.present.settled_later import settled_later
 from farebox.present.tables import make_console
 from farebox.prices.choose import Rating
 from farebox.prices.explain import explain
@@ -78,17 +79,23 @@ def price(model: str | None, named: str | None, own_files: tuple[Path, ...], *, 
         provider, name, others = find_provider(book, model or named or "", options["provider"])
         rating = _read_rating((provider, name), options)
         explanation = explain(book, rating)
+        later = settled_later(book, rating, explanation)
     except (FareboxError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     if as_json:
-        said = {**explanation_json(rating, explanation), "also_priced_by": others}
+        said = {**explanation_json(rating, explanation), "settled_later": later, "also_priced_by": others}
         if "error" in said:
             said["error"]["code"] = failure_code(book, rating)
         click.echo(json.dumps(said, indent=2))
     else:
-        show_explanation(book, rating, explanation, make_console())
+        console = make_console()
+        show_explanation(book, rating, explanation, console)
+        if later:
+            say(console, "\nSettled at the end of the period, and not in this charge:")
+        for each in later:
+            say(console, f"          {each}")
         if others:
-            say(make_console(), f"\nalso      priced by {', '.join(others)}: see --provider, or farebox compare")
+            say(console, f"\nalso      priced by {', '.join(others)}: see --provider, or farebox compare")
     if not isinstance(explanation.result, Charge):
         sys.exit(_UNPRICED)
 

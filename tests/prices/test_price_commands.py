@@ -167,6 +167,29 @@ def test_every_step_of_a_price_is_shown(mine: str) -> None:
         assert max(len(line) for line in result.output.splitlines()) <= 80
 
 
+def test_what_the_end_of_the_month_settles_is_named_and_not_charged(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[[prices]]\nprovider = "cellar"\nmodel = "m"\nweb_search = "1"\npool = { web_search = "free" }\n'
+        '[[pools]]\nprovider = "cellar"\nid = "free"\nmeter = "web_search"\nfree = "5000"\nperiod = "month"\n'
+        'shared_by = "project"\nsource = "x"\n'
+        '[[contracts]]\nid = "by-volume"\nprovider = "cellar"\nsource = "x"\nvolume = [["0", "0"], ["100", "5"]]\n'
+        '[[commitments]]\nid = "credits"\nprovider = "cellar"\nkind = "credits"\namount_usd = "10"\nsource = "x"\n'
+    )
+    base = ("m", "--provider", "cellar", "--prices", str(path), "--meter", "web_search=2")
+    said = json.loads(run(price, *base, "--json").output)
+    assert said["total_usd"] == "2"
+    assert said["settled_later"] == [
+        "contract by-volume: 5% beyond 100 USD a month",
+        "commitment credits: credits",
+        "pool free: 5,000 calls are free per month and project",
+    ]
+    assert "Settled at the end of the period" in run(price, *base).output
+    position = json.loads(run(price, *base, "--context", '{"web_search_used": 4999}', "--json").output)
+    assert position["total_usd"] == "1"
+    assert all(not each.startswith("pool") for each in position["settled_later"])
+
+
 def test_what_cannot_be_priced_is_said_and_fails() -> None:
     result = run(price, "gpt-5-pro", *OPENAI, "--cache-read", "4")
     assert result.exit_code == 1
