@@ -12,6 +12,7 @@ from farebox.present.explained import say
 from farebox.present.tables import print_table
 
 _HASH_SHOWN = 12
+_EXAMPLES_SHOWN = 5  # --json has more
 
 
 def rerated_json(result: Rerated, named: str) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def show_rerated(result: Rerated, named: str, data_dir: Path, console: Console) 
         print_table(console, "", ("model", ">attempts", ">was", ">is now", ">difference"), rows)
         if any(each.was_unpriced or each.now_unpriced for each in changed):
             console.print("* attempts without a price are left out")
-        examples = [(each.attempt, each.why) for each in result.examples]
+        examples = [(each.attempt, each.why) for each in result.examples[:_EXAMPLES_SHOWN]]
         print_table(console, "For example", ("attempt", "what differs"), examples)
     for book, count in sorted(result.missing.items()):
         say(
