@@ -42,6 +42,7 @@ _BESIDE = frozenset(
 )
 _TO_DATE = ({"month", "to", "date"}, {"so", "far"}, {"this", "month"}, {"day", "to", "date"})
 _ITSELF = frozenset(("used", "consumed"))
+_TOKENS = frozenset(name for name, meter in METERS.items() if meter.family in {"input", "output"})
 _DAY_S = 86_400
 
 
@@ -93,8 +94,10 @@ def read_allowances(
         amount = exact(value, key) * (1 if factor is None else factor)
         {"used": used, "free": free, "left": left}[kind][meter] = parts_of(meter, amount, key)
     free = {meter: max(0, parts - used.get(meter, 0)) for meter, parts in free.items()} | left
-    if not (used or free) and "month" in (context.get("period"), raw.get("period")):
-        used = {meter: 0 for meter in meters if METERS[meter].family not in {"input", "output"}}
+    if not (used or free):
+        beside = [meter for meter in meters if meter not in _TOKENS]
+        if beside and any(_is_month(key, value) for given in (raw, context) for key, value in given.items()):
+            used = dict.fromkeys(beside, 0)
     return Allowances(used, free, int(days), bool(used or free))
 
 
@@ -110,6 +113,14 @@ def is_allowance(key: str, *, in_usage: bool = False) -> bool:
         return False
     words = set(words_of(key))
     return not in_usage or not words.isdisjoint(_FREE | (_USED - _ITSELF)) or any(to <= words for to in _TO_DATE)
+
+
+def _is_month(key: str, value: Any) -> bool:
+    """Return whether a key or its value says that the usage is that of a whole month."""
+    words = words_of(key)
+    if words in {("period",), ("kind",), ("per",)}:
+        return isinstance(value, str) and not {"month", "monthly"}.isdisjoint(words_of(value))
+    return words == ("month",) or words[-2:] == ("per", "month") or words[:1] == ("monthly",)
 
 
 @lru_cache(maxsize=4096)
@@ -128,7 +139,7 @@ def _split(key: str) -> tuple[str, str] | None:
 
 def _find_meter(rest: str, meters: Mapping[str, int]) -> tuple[str, Fraction | None]:
     """Return the meter that is meant and the factor into its unit; None: the amount is in that unit."""
-    beside = [meter for meter in meters if METERS[meter].family not in {"input", "output"}]
+    beside = [meter for meter in meters if meter not in _TOKENS]
     tool = tool_of(rest) if rest else ""
     if tool in TOOLS:
         named = meter_of(tool, "")

@@ -21,7 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The key without underscores -> what it is. Of several that name the region, the first in `_REGIONS` holds.
 _REGIONS = (
-    *("dataresidency", "inferencegeo", "endpointregion", "processingregion", "pinnedregion", "regionpin"),
+    *("dataresidency", "inferencegeo", "endpointregion", "processingregion", "regionalprocessing", "pinnedregion"),
     *("region", "awsregion", "azureregion", "location", "endpoint", "endpointtype", "regional", "regionalendpoint"),
 )
 _MEANINGS = {

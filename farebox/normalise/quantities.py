@@ -113,6 +113,8 @@ def words_of(name: str) -> tuple[str, ...]:
 def read_name(name: str) -> Named | None:
     """Return what a name says, or None where it is no known quantity."""
     words = words_of(name)
+    if words[-2:] == ("per", "month"):  # the total of a month
+        words = words[:-2]
     if not words or "per" in words:  # a speed or a price, not a quantity
         return None
     if "_".join(words) in METERS:  # a meter's own name, in its unit
