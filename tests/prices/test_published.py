@@ -12,6 +12,7 @@ import pytest
 from farebox.charge import Charge, Unpriced
 from farebox.prices.book import PriceBook
 from farebox.prices.engine import charge
+from farebox.prices.rates import ANY_TIER, STANDARD
 from farebox.quote import read_instant, read_rating
 from farebox.state.pricebook import load_book
 
@@ -103,3 +104,19 @@ def test_exchange_rates_change_with_every_month_and_not_by_much(book: PriceBook)
         assert [start for start, _ in rates] == sorted({start for start, _ in rates})
         for (_, before), (_, after) in pairwise(rates):
             assert abs(after / before - 1) < Decimal("0.15")
+
+
+def test_no_tier_forgets_that_long_prompts_cost_more(book: PriceBook) -> None:
+    forgetful = set()
+    for provider in book.providers():
+        card = book.card(provider)
+        assert card is not None
+        for model in card.models:
+            rows = [row for row in model.rows if row.from_ns <= _NOW_NS < row.until_ns and not row.when]
+            sizes = {row.above for row in rows if row.tier == STANDARD and row.above > 0}
+            for tier in {row.tier for row in rows if "input" in row.prices} - {STANDARD, ANY_TIER}:
+                if not sizes <= {row.above for row in rows if row.tier == tier}:
+                    forgetful.add(f"{provider}/{model.id} {tier}")
+    # Priority of these does not serve long prompts; such a request is served, and billed, as standard.
+    served_as_standard = {f"{provider}/gpt-5.{minor} priority" for provider in ("openai", "azure") for minor in (4, 5)}
+    assert forgetful == served_as_standard
