@@ -9,6 +9,7 @@ from farebox.errors import ConfigError
 from farebox.prices.rates import Source
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_NS = 2**63  # nanoseconds since the epoch are kept in 64 bits
 
 
 def read_toml(file: str, data: bytes) -> dict[str, Any]:
@@ -83,7 +84,10 @@ def instant(entry: Mapping[str, Any], key: str, label: str, default: int) -> int
         return default
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise ConfigError(f"{label}: `{key}` must be an instant with a zone such as 2026-07-30T00:00:00Z")
-    return (value - _EPOCH) // timedelta(microseconds=1) * 1000
+    at_ns = (value - _EPOCH) // timedelta(microseconds=1) * 1000
+    if abs(at_ns) >= _LAST_NS:
+        raise ConfigError(f"{label}: `{key}` must lie between the years 1678 and 2262; leave it out for ever")
+    return at_ns
 
 
 def short_instant(value: datetime) -> str:

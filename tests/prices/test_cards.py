@@ -78,6 +78,7 @@ def test_at_least_is_one_token_less_than_over() -> None:
             card('{ input = "1", from = 2026-01-01T00:00:00Z, until = 2026-01-01T00:00:00Z }'),
             "`from` must be before `until`",
         ),
+        (card('{ input = "1", until = 2300-01-01T00:00:00Z }'), "between the years 1678 and 2262"),
         (card('{ input = "1", source = "rumour" }'), "source 'rumour' is not among [sources]: page"),
         (card('{ input = "1" }', model='inherit = { reasoning = "thoughts" }'), "unknown meter 'thoughts'"),
         (
