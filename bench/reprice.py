@@ -7,12 +7,12 @@ made by DuckDB: a month of requests to models of many providers, with tiers, cac
 import argparse
 import random
 import resource
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -187,16 +187,25 @@ def measure_many(prepared: Prepared, schemes: list[Scheme]) -> None:
 def measure_scalar(book: PriceBook, mixes: list[Mix], chance: random.Random) -> None:
     """Print what one charge takes, and what genai-prices takes for the same usage in the same run."""
     ratings = [rating_of(chance.choice(mixes), chance) for _ in range(20_000)]
-    for rating in ratings:
-        charge(book, rating)
-    ours = best_of(5, lambda: [charge(book, rating) for rating in ratings]) / len(ratings)
-    print(f"scalar: {ours * 1e6:.2f} us a charge")
+    print(f"scalar: {time_charges(book, ratings) * 1e6:.2f} us a charge")
     try:
-        theirs = measure_genai(ratings)
+        known = known_to_genai(ratings)
     except ImportError:
         print("genai-prices: not installed")
         return
-    print(f"genai-prices calc_price: {theirs * 1e6:.1f} us a charge, {theirs / ours:.0f} times as much")
+    ours = time_charges(book, [rating for rating, _ in known])
+    theirs = best_of(3, lambda: [price() for _, price in known]) / len(known)
+    print(
+        f"genai-prices calc_price: {theirs * 1e6:.1f} us a charge, {theirs / ours:.0f} times the {ours * 1e6:.2f} us "
+        f"that the same {len(known):,} charges take here"
+    )
+
+
+def time_charges(book: PriceBook, ratings: list[Rating]) -> float:
+    """Return the seconds that a charge takes."""
+    for rating in ratings:
+        charge(book, rating)
+    return best_of(5, lambda: [charge(book, rating) for rating in ratings]) / len(ratings)
 
 
 def rating_of(mix: Mix, chance: random.Random) -> Rating:
@@ -207,32 +216,36 @@ def rating_of(mix: Mix, chance: random.Random) -> Rating:
     return Rating(mix.provider, mix.model, mix.model, Usage(meters, size), at_ns, chance.choice(mix.tiers) or None)
 
 
-def measure_genai(ratings: list[Rating]) -> float:
-    """Return the seconds that `calc_price` takes for a request, of those it knows the model of."""
+def known_to_genai(ratings: list[Rating]) -> list[tuple[Rating, Callable[[], object]]]:
+    """Return up to 2,000 requests that `calc_price` has a price for, with what prices them there."""
     from genai_prices import Usage as Theirs  # noqa: PLC0415 - only where it is installed
     from genai_prices import calc_price  # noqa: PLC0415 - as above
 
-    known: list[tuple[Theirs, str, str, datetime]] = []
+    known: list[tuple[Rating, Callable[[], object]]] = []
     for rating in ratings:
         meters = rating.usage.meters
         usage = Theirs(
             input_tokens=rating.usage.input_total,
-            cache_read_tokens=meters.get("cache_read", 0),
+            cache_read_tokens=meters.get("cache_read"),
             output_tokens=meters.get("output", 0) + meters.get("reasoning", 0),
+            output_reasoning_tokens=meters.get("reasoning"),
         )
-        when = datetime.fromtimestamp(rating.at_ns // 10**9, UTC)
+        price = partial(
+            calc_price,
+            usage,
+            rating.asked,
+            provider_id=rating.provider,
+            genai_request_timestamp=datetime.fromtimestamp(rating.at_ns // 10**9, UTC),
+            price_context={"service_tier": rating.service_tier} if rating.service_tier else None,
+        )
         try:
-            calc_price(usage, rating.asked, provider_id=rating.provider, genai_request_timestamp=when)
+            price()
         except (LookupError, ValueError):
             continue
-        known.append((usage, rating.asked, rating.provider, when))
-    taken: list[float] = []
-    for _ in range(3):
-        began = time.perf_counter()
-        for usage, model, provider, when in known[:2000]:
-            calc_price(usage, model, provider_id=provider, genai_request_timestamp=when)
-        taken.append((time.perf_counter() - began) / len(known[:2000]))
-    return statistics.median(taken)
+        known.append((rating, price))
+        if len(known) == 2000:
+            break
+    return known
 
 
 def main() -> None:

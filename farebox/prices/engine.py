@@ -63,8 +63,8 @@ def charge(book: PriceBook, rating: Rating) -> Charge | Unpriced:
     The lines are in the order of the meters, those with quantity 0 left out, and add up to the total exactly.
     Steps of contracts follow the line they change. It never raises: a fault in a card is a reason like any other.
     """
-    choice = _recall(book, rating)
     usage = rating.usage
+    choice = _recall(book, rating)
     if choice.reported and usage.reported_femto is not None:
         return _charge_reported(book, rating, usage.reported_femto)
     table = _find_table(choice, rating)
@@ -193,8 +193,7 @@ def _bound_parts(book: PriceBook, bound: Bound) -> "list[tuple[_Dearest, int]] |
 
 def _recall(book: PriceBook, rating: Rating) -> Choice:
     """Return the choice of model and tier, from the last time it was made where there was one."""
-    facts = rating.facts or rating.usage.facts
-    key = (
+    key: tuple[object, ...] = (
         rating.provider,
         rating.answered,
         rating.asked,
@@ -202,8 +201,9 @@ def _recall(book: PriceBook, rating: Rating) -> Choice:
         rating.processing,
         rating.speed,
         rating.region,
-        tuple(sorted({**rating.facts, **rating.usage.facts}.items())) if facts else None,
     )
+    if rating.facts or rating.usage.facts:
+        key = (*key, *sorted({**rating.facts, **rating.usage.facts}.items()))
     choice: Choice | None = book.memo.get(key)
     if choice is None:
         if len(book.memo) >= _MEMO_LIMIT:
@@ -248,7 +248,7 @@ def _find_table(choice: Choice, rating: Rating) -> Table | str:
 def _pick_table(bands: Bands, usage: Usage) -> Table | None:
     """Return the rates for the size of the input, or None where there are none or several sizes disagree."""
     if not usage.prompts:
-        return _table_for(bands, usage.input_total)
+        return bands[0][1] if bands[0][0] < 0 else _table_for(bands, usage.input_total)
     tables = [_table_for(bands, prompt) for prompt in usage.prompts]
     return tables[0] if all(table is tables[0] for table in tables) else None
 

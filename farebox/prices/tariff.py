@@ -92,6 +92,7 @@ class Tariff:
         self._ends: list[int] = marks[1:]
         self._switches: list[tuple[str, ...]] = [self._switches_in(start) for start in self._starts]
         self._bands: list[dict[tuple[bool, ...], Bands]] = [{} for _ in self._starts]
+        self._fixed: Bands | None = None  # all there is, where nothing ever changes
 
     def at(self, at_ns: int) -> Bands:
         """Return the tables that hold at an instant, from the largest inputs down; none: there is no price.
@@ -99,12 +100,16 @@ class Tariff:
         Raises:
             ConfigError: where two rows hold at once and neither goes before the other.
         """
-        index = bisect_right(self._starts, at_ns) - 1 if len(self._starts) > 1 else 0
+        if self._fixed is not None:
+            return self._fixed
+        index = bisect_right(self._starts, at_ns) - 1
         switches = self._switches[index]
         state = tuple([self._terms.timetables[name].is_on(at_ns) for name in switches]) if switches else ()
         bands = self._bands[index].get(state)
         if bands is None:
             bands = self._bands[index][state] = self._lay(index, state)
+            if len(self._starts) == 1 and not switches:
+                self._fixed = bands
         return bands
 
     def every(self) -> Iterator[tuple[int, int, Bands]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from farebox.prices import marks
 from farebox.prices.choose import Rating
-from farebox.prices.rates import Card, Model
+from farebox.prices.rates import Card, Model, Row
 from farebox.state.pricebook import load_book
 from farebox.usage import METERS, Usage
 from tests.reprice.ratings import assert_same
@@ -35,29 +35,31 @@ def one_of(values: list[str], chance: random.Random, share: float) -> str | None
     return chance.choice(values) if values and chance.random() < share else None
 
 
-def draw_shape(card: Card, model: Model, chance: random.Random) -> Rating:
+def draw_shape(card: Card, model: Model, row: Row, chance: random.Random) -> Rating:
+    """What one of a model's rows asks for, and now and then something that has no price."""
     regions = [*card.no_region, *card.regions, *(name for uplift in card.uplifts for name in uplift.regions), "mars"]
-    facts = {fact: chance.choice([*values, "odd"]) for fact, values in card.facts.items() if chance.random() < 0.3}
-    for row in model.rows:
-        facts |= {fact: value for fact, value in row.when.items() if chance.random() < 0.3}
+    facts = {**row.when}
+    if chance.random() < 0.1:
+        facts |= {fact: chance.choice([*values, "odd"]) for fact, values in card.facts.items()}
+    words = [word for word, tier in card.tiers.items() if tier == row.tier]
+    batch = row.tier == "batch" or chance.random() < 0.03
     return Rating(
         provider=card.provider,
         answered=name_of(model, chance) if chance.random() < 0.7 else "",
         asked=name_of(model, chance),
         usage=Usage({}, 0),
         at_ns=0,
-        service_tier=one_of([*card.tiers, "unheard-of"], chance, 0.6),
-        processing=one_of(["batch"], chance, 0.2),
-        speed=one_of(["standard", "fast"], chance, 0.1),
-        region=one_of(regions, chance, 0.3),
+        service_tier=one_of([*card.tiers, "unheard-of"], chance, 0.1) or one_of(words, chance, 0.8),
+        processing="batch" if batch else None,
+        speed=one_of(["standard", "fast"], chance, 0.05),
+        region=one_of(regions, chance, 0.2),
         facts=facts,
     )
 
 
-def draw_meters(model: Model, chance: random.Random) -> list[str]:
-    priced = sorted({meter for row in model.rows for meter in row.prices} | set(model.inherit))
-    count = chance.randrange(1, min(len(priced), 5) + 1)
-    meters = set(chance.sample(priced, count))
+def draw_meters(model: Model, row: Row, chance: random.Random) -> list[str]:
+    priced = sorted({*row.prices, *model.inherit} if row.prices else {"input", "output"})
+    meters = set(chance.sample(priced, chance.randrange(1, min(len(priced), 5) + 1)))
     if chance.random() < 0.03:
         meters.add(chance.choice(list(METERS)))
     return [meter for meter in METERS if meter in meters]
@@ -82,8 +84,9 @@ def draw(count: int, seed: int) -> Iterator[Rating]:
     models = chance.sample(models, min(len(models), SHAPES)) + chance.choices(models, k=max(0, SHAPES - len(models)))
     each = -(-count // len(models))
     for card, model in models:
-        shape = draw_shape(card, model, chance)
-        meters = draw_meters(model, chance)
+        row = chance.choice(model.rows)
+        shape = draw_shape(card, model, row, chance)
+        meters = draw_meters(model, row, chance)
         times = draw_times(model, card.provider, chance)
         sizes = marks.sizes(BOOK, card.provider, [*model.names, *model.patterns])
         sizes = [size + step for size in sizes for step in (-1, 0)] or [1000]
