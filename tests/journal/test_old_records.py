@@ -24,7 +24,8 @@ DONE: list[Any] = [
 
 
 def read(fields: list[Any]) -> Record:
-    return msgspec.msgpack.decode(msgspec.msgpack.encode(fields), type=Record)
+    record: Record = msgspec.msgpack.decode(msgspec.msgpack.encode(fields), type=Record)
+    return record
 
 
 def test_a_beginning_without_region_and_deployment() -> None:
