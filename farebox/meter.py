@@ -49,7 +49,7 @@ _EVIDENT = frozenset({"service_tier", "serviceTier", "trafficType", "traffic_typ
 _NO_EVIDENCE = Evidence()
 _NO_FACTS: Mapping[str, str] = {}
 _encode = msgspec.json.Encoder().encode
-_read_tier = lru_cache(maxsize=256)(read_tier)
+_read_tier = lru_cache(maxsize=256)(read_tier)  # for words of providers; those of clients may be of any length
 
 
 class Priced(msgspec.Struct, frozen=True):
@@ -150,7 +150,7 @@ def assume(book: PriceBook, sent: Sent) -> Priced:
             bound,
             cap,
             sent.at_ns,
-            _read_tier(sent.asked_tier) if sent.asked_tier else None,
+            read_tier(sent.asked_tier) if sent.asked_tier else None,
             sent.region or None,
             _facts_of(sent),
         ),

@@ -25,7 +25,7 @@ def read_evidence(raw: Mapping[str, Any]) -> Evidence:
         said = raw.get(key)
         if said is None:
             continue
-        if isinstance(said, Mapping):
+        if not isinstance(said, str) and isinstance(said, Mapping):  # the ABC's check is slow
             said = said.get("type")
         if isinstance(said, str) and not said.endswith("UNSPECIFIED"):
             tier = read_tier(said)

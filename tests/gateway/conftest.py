@@ -47,6 +47,8 @@ providers = [
   {{ name = "locked-out", kind = "openai", base_url = "SIMULATED/v1", api_key = "sk-invalid" }},
   {{ name = "dead", kind = "openai", base_url = "http://127.0.0.1:CLOSED/v1", api_key = "sk-1" }},
   {{ name = "raw", kind = "openai-compatible", base_url = "RAW/v1", api_key = "sk-raw", rates = "openai", HEADERS }},
+  {{ name = "raw-xai", kind = "openai-compatible", base_url = "RAW/v1", api_key = "sk-1", rates = "x-ai" }},
+  {{ name = "raw-eu", kind = "openai-compatible", base_url = "RAW/v1", rates = "openai", region = "eu" }},
   {{ name = "raw-claude", kind = "anthropic-compatible", base_url = "RAW", api_key = "sk-ant-raw", RATES }},
 ]
 keys = [{{ name = "tests", key = "{KEY}" }}]
@@ -342,8 +344,8 @@ def start_gateway() -> Iterator[Callable[..., Gateway]]:
     """Starts gateways of a test's own and stops those that still run at its end."""
     running: list[Gateway] = []
 
-    def start(folder: Path, simulated_url: str, **options: Any) -> Gateway:
-        gateway = Gateway(folder, write_config(folder / "farebox.toml", simulated_url, "http://127.0.0.1:9"), **options)
+    def start(folder: Path, simulated_url: str, raw_url: str = "http://127.0.0.1:9", **options: Any) -> Gateway:
+        gateway = Gateway(folder, write_config(folder / "farebox.toml", simulated_url, raw_url), **options)
         running.append(gateway)
         return gateway
 
