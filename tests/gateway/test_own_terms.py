@@ -4,6 +4,7 @@ import http.client
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,14 +24,14 @@ GROK = "grok-4.3"
 TICK_FEMTO = 10**5
 
 
-def body_of(model: str, usage: dict[str, object]) -> bytes:
+def body_of(model: str, usage: dict[str, Any]) -> bytes:
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "ok"}}
     return json.dumps(
         {"object": "chat.completion", "id": "c", "model": model, "choices": [choice], "usage": usage}
     ).encode()
 
 
-def events_of(model: str, usage: dict[str, object]) -> list[bytes]:
+def events_of(model: str, usage: dict[str, Any]) -> list[bytes]:
     chunk = {"id": "c", "model": model, "choices": [{"index": 0, "delta": {"content": "ok"}, "finish_reason": "stop"}]}
     told = {"id": "c", "choices": [], "usage": usage}
     return [*(b"data: " + json.dumps(each).encode() + b"\n\n" for each in (chunk, told)), b"data: [DONE]\n\n"]
@@ -42,7 +43,7 @@ def expected(provider: str, model: str, meters: dict[str, int], at_ns: int, regi
     return charge(BOOK, rating).total_femto  # type: ignore[union-attr]
 
 
-def ask(gateway, raw, model: str, usage: dict[str, object], *, stream: bool) -> None:
+def ask(gateway, raw, model: str, usage: dict[str, Any], *, stream: bool) -> None:
     name = model.partition("/")[2]
     if stream:
         raw.stream(*events_of(name, usage))
