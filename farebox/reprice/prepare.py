@@ -126,6 +126,9 @@ def prepare(engine: Engine, source: Source, schemes: Sequence[Scheme], progress:
         work.take(piece, done, first=number == 0)
         done += count
         tell("prepare", done, total)
+    placed = sum(cell.requests for cell in work.cells)
+    if placed != total:
+        raise TrafficFault(f"{placed} of {total} requests found their cell; did the traffic change meanwhile?")
     engine.rows(sql.name_cells(engine.dialect))
     return Prepared(engine, layout, tuple(schemes), work.cells, total)
 
@@ -147,7 +150,7 @@ class _Preparation:
         """Take a piece whose rows are numbered from ``first_row`` on."""
         engine, layout, dialect = self._engine, self._layout, self._engine.dialect
         engine.rows(sql.read_piece(dialect, layout, piece, first_row))
-        engine.rows(sql.add_shapes(len(self._shapes)))
+        engine.rows(sql.add_shapes(layout, len(self._shapes)))
         self._add_shapes()
         engine.rows(sql.key_chunk(dialect, layout, list(self._kinds)))
         known = len(self.cells)

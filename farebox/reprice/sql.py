@@ -130,6 +130,11 @@ class Layout(msgspec.Struct, frozen=True):
         return [*self.quantities, *extra, *(f"d{number}" for number in range(len(self.groups)))]
 
     @property
+    def key(self) -> list[str]:
+        """The columns of a shape that the traffic has; the others are "" throughout."""
+        return [name for name in SHAPE_KEY if name in self.columns or name == "mask"]
+
+    @property
     def in_map(self) -> bool:
         """Whether quantities are in a map ``meters``, not in columns named after the meters."""
         return "meters" in self.columns
@@ -212,10 +217,8 @@ def map_keys(dialect: Dialect, piece: str) -> str:
 
 def read_piece(dialect: Dialect, layout: Layout, piece: str, first_row: int) -> str:
     """Return the statement that brings a piece of the source into our columns, as the table ``chunk``."""
-    words = [
-        f"CAST(coalesce({name}, '') AS VARCHAR) AS {name}" if name in layout.columns else f"'' AS {name}"
-        for name in (*SHAPE, "unsplit")
-    ]
+    words = layout.key[:-1]
+    texts = [f"CAST(coalesce({name}, '') AS VARCHAR) AS {name}" for name in words]
     quantities = [
         f"CAST(coalesce({layout.quantity(meter)}, 0) AS BIGINT) AS q{number}"
         for number, meter in enumerate(layout.meters)
@@ -228,9 +231,9 @@ def read_piece(dialect: Dialect, layout: Layout, piece: str, first_row: int) -> 
         rest.append(f"{dialect.wide('coalesce(reported_femto, 0)')} AS reported")
     rest += [f"{named(name)} AS d{number}" for number, name in enumerate(layout.groups)]
     inner = ", ".join(
-        ["CAST(at_ns AS BIGINT) AS instant", *words, *quantities, *rest, f"{_given(dialect, layout)} AS given"]
+        ["CAST(at_ns AS BIGINT) AS instant", *texts, *quantities, *rest, f"{_given(dialect, layout)} AS given"]
     )
-    columns = ["instant AS at_ns", *SHAPE, "unsplit", "input_size", *layout.kept]
+    columns = ["instant AS at_ns", *words, "input_size", *layout.kept]
     columns += ["prompt_sizes"] if "prompts" in layout.columns else []
     return (
         f"CREATE TABLE chunk{dialect.memory} AS SELECT {first_row} + row_number() OVER () - 1 AS row_ix, "  # noqa: S608 - names are ours or quoted
@@ -268,11 +271,12 @@ def _bit(condition: str, bit: int) -> str:
     return f"CASE WHEN {condition} THEN CAST({bit} AS BIGINT) ELSE CAST(0 AS BIGINT) END"
 
 
-def add_shapes(known: int) -> str:
+def add_shapes(layout: Layout, known: int) -> str:
     """Return the statement that numbers the shapes of a chunk that are new."""
-    key = ", ".join(SHAPE_KEY)
+    key = ", ".join(layout.key)
+    columns = ", ".join(name if name in layout.key else "''" for name in SHAPE_KEY)
     return (
-        f"INSERT INTO shapes SELECT {known} + row_number() OVER () - 1, {key} FROM "  # noqa: S608 - names are ours
+        f"INSERT INTO shapes SELECT {known} + row_number() OVER () - 1, {columns} FROM "  # noqa: S608 - names are ours
         f"(SELECT DISTINCT {key} FROM chunk EXCEPT SELECT {key} FROM shapes) AS fresh"
     )
 
@@ -290,7 +294,7 @@ def key_chunk(dialect: Dialect, layout: Layout, kinds: Sequence[Marks]) -> str:
         layout: of the traffic.
         kinds: where prices can change, by the kind of shape.
     """
-    same = " AND ".join(f"c.{name} = s.{name}" for name in SHAPE_KEY)
+    same = " AND ".join(f"c.{name} = s.{name}" for name in layout.key)
     size = by_kind([steps("c.input_size", marks.sizes) for marks in kinds])
     time = by_kind([steps("c.at_ns", marks.instants) for marks in kinds])
     prompts = "''"

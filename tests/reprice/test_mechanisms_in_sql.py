@@ -13,9 +13,9 @@ from farebox.prices import marks
 from farebox.prices.book import PriceBook, compile_book
 from farebox.prices.choose import Rating
 from farebox.prices.engine import MAX_FEMTO
-from farebox.reprice.prepare import prepare
+from farebox.reprice.prepare import TrafficFault, prepare
 from farebox.reprice.scheme import Scheme
-from farebox.reprice.traffic import DuckEngine
+from farebox.reprice.traffic import DuckEngine, Source
 from farebox.usage import METERS, Usage
 from tests.reprice.ratings import assert_same, load, vectorised
 
@@ -220,6 +220,15 @@ def test_what_128_bits_do_not_hold_has_no_price(tmp_path: Path) -> None:
     amounts, result = vectorised(prepared, scheme)
     assert amounts == [None, 10**30]
     assert result.reasons == {"4611686018427387904 units at the rate acme/m/standard#egress need more than 128 bits": 1}
+
+
+def test_traffic_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    engine = DuckEngine()
+    load(engine, [rating({"input": 1})], tmp_path)
+    engine.rows("CREATE SEQUENCE reads")
+    piece = "SELECT *, unnest(range(nextval('reads'))) AS nothing FROM ratings"
+    with pytest.raises(TrafficFault, match="requests found their cell"):
+        prepare(engine, Source((piece,)), [Scheme("as it was", book_of('{ input = "1" },'))])
 
 
 def test_prompts_decide_the_size_together(tmp_path: Path) -> None:
