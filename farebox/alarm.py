@@ -20,3 +20,7 @@ class Alarm:
             return
         self._rung.add(about)
         print(f"farebox: ALARM: {message}", file=sys.stderr, flush=True)
+
+    def note(self, message: str) -> None:
+        """Print a message each time: of what comes and goes."""
+        print(f"farebox: {message}", file=sys.stderr, flush=True)

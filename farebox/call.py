@@ -75,6 +75,8 @@ class Inbound(msgspec.Struct, frozen=True):
         key_name: the key's name, or "".
         received_ns: monotonic clock at arrival.
         headers: of the client.
+        team: name of the key's team, or "".
+        project: name of the key's project, or "".
     """
 
     id: str
@@ -82,3 +84,5 @@ class Inbound(msgspec.Struct, frozen=True):
     key_name: str
     received_ns: int
     headers: HeaderReader
+    team: str = ""
+    project: str = ""

@@ -118,4 +118,6 @@ def record_sent(inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoi
         read_text(asked.body, "service_tier"),
         target.provider.region,
         target.provider.deployment,
+        inbound.team,
+        inbound.project,
     )

@@ -6,9 +6,11 @@ FareboxError
 └── CallError            a call is answered with an error in the dialect that was called
     ├── BadRequest       400, the client's body or parameter
     ├── Unauthorized     401, no key or a wrong one
+    ├── OverBudget       402, a hard budget has no room for what the call may cost
     ├── NotFound         404, unknown path or model
     ├── MethodNotAllowed 405
     ├── TooLarge         413, the body
+    ├── RateLimited      429, a limit on requests, tokens or concurrent calls
     ├── Untranslatable   422 becomes 400 in both dialects: a field the target cannot express
     ├── UpstreamFailed   502/503/504, the provider could not be reached or answered nonsense
     └── Unavailable      503, Farebox itself will not admit (journal full, shutting down)
@@ -46,6 +48,7 @@ class CallError(FareboxError):
         message: for people: the field and the remedy.
         param: the request field at fault, as a path such as ``messages.0.content``, or None.
         retry_after_s: seconds after which the same call may succeed, or None.
+        headers: what the answer carries besides.
     """
 
     status: int = 500
@@ -59,8 +62,10 @@ class CallError(FareboxError):
         param: str | None = None,
         status: int | None = None,
         retry_after_s: int | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(message)
+        self.headers: tuple[tuple[str, str], ...] = headers
         self.message: str = message
         self.param: str | None = param
         self.retry_after_s: int | None = retry_after_s
@@ -82,6 +87,20 @@ class Unauthorized(CallError):
 
     status = 401
     code = "invalid_api_key"
+
+
+class OverBudget(CallError):
+    """A hard budget, a wallet or the call's own ceiling has no room for what the call may cost."""
+
+    status = 402
+    code = "budget_exceeded"
+
+
+class RateLimited(CallError):
+    """A limit on requests, tokens or concurrent calls is reached."""
+
+    status = 429
+    code = "rate_limit_exceeded"
 
 
 class NotFound(CallError):

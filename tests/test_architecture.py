@@ -16,8 +16,8 @@ RANKS = {
     **dict.fromkeys(("translate", "providers"), 3),
     **dict.fromkeys(("auth", "alarm"), 4),
     **dict.fromkeys(("journal", "http1"), 4),
-    **dict.fromkeys(("route", "meter", "quote"), 5),
-    **dict.fromkeys(("dispatch", "discover", "hold", "state"), 6),
+    **dict.fromkeys(("route", "meter", "quote", "spend"), 5),
+    **dict.fromkeys(("dispatch", "discover", "hold", "treasury", "state"), 6),
     **dict.fromkeys(("attempt", "books"), 7),
     **dict.fromkeys(("relay", "analyse", "reprice"), 8),
     **dict.fromkeys(("line", "present"), 9),
@@ -50,6 +50,7 @@ PURE = frozenset(
         "discover",
         "dispatch",
         "hold",
+        "spend",
         "analyse",
     }
 )

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from farebox.budgets.account import KINDS, Account
-from farebox.budgets.window import Window
+from farebox.budgets.window import Span, Window, span_at
 
 Unit = Literal["usd", "requests", "input_tokens", "output_tokens", "tokens", "concurrency"]
 UNITS: tuple[Unit, ...] = ("usd", "requests", "input_tokens", "output_tokens", "tokens", "concurrency")
@@ -27,6 +27,8 @@ class Budget(msgspec.Struct, frozen=True):
         generation: how often it was reset; part of the ids of its windows.
         wallet: whether the limit is what was paid in.
         source: ``state`` for one that people set, ``config`` for one of the configuration.
+        call_limit: the most that one call may use of it, in its unit, or None.
+        stated: the limit as it was given where that was not in USD, with its dated rate; for people.
     """
 
     id: str
@@ -40,6 +42,8 @@ class Budget(msgspec.Struct, frozen=True):
     generation: int = 0
     wallet: bool = False
     source: Literal["state", "config"] = "state"
+    call_limit: int | None = None
+    stated: str = ""
 
 
 class Plan:
@@ -60,6 +64,14 @@ class Plan:
         for account in path:
             found += self._by_account.get(account, ())
         return tuple(found)
+
+
+def span_now(budget: Budget, at_ns: int) -> Span:
+    """Return the window of a budget's present generation at an instant."""
+    span = span_at(budget.window, at_ns)
+    if budget.generation == 0:
+        return span
+    return msgspec.structs.replace(span, id=f"g{budget.generation}/{span.id}")
 
 
 def _order(budget: Budget) -> tuple[int, str, str]:

@@ -18,6 +18,7 @@ Outcome = Literal[
     "truncated",  # the provider broke off in the middle of its answer
     "garbage",  # the provider's answer cannot be read
     "client_gone",  # the client hung up; what had arrived is metered
+    "cut",  # Farebox cut the answer: it had used up what was held for it
     "lost",  # the gateway died; recovered from the journal
 ]
 
@@ -53,6 +54,12 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
         asked_tier: the service tier that was asked for, or "".
         region: of the provider's endpoint as configured, or "": recorded, since it is part of the price.
         deployment: the kind of deployment behind the endpoint as configured, or "".
+        team: of the key, or "".
+        project: of the key, or "".
+        hold_femto: the most it can cost, femtodollars, as reserved; 0 where no budget in USD applies.
+        hold_input: input tokens that were reserved.
+        hold_output: output tokens that were reserved.
+        charged: the budgets it is charged to, each ``budget id|window id|unit``.
     """
 
     attempt: str
@@ -77,6 +84,12 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
     asked_tier: str = ""
     region: str = ""
     deployment: str = ""
+    team: str = ""
+    project: str = ""
+    hold_femto: int = 0
+    hold_input: int = 0
+    hold_output: int = 0
+    charged: tuple[str, ...] = ()
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="D1", gc=False):

@@ -1,0 +1,105 @@
+"""What an attempt may use and has used of a budget, in every unit that a budget may have. Pure.
+
+The worker that settles an attempt and the office that reads a dead worker's journal count by the same functions, so
+that both come to the same totals.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from farebox.budgets.plan import UNITS, Unit
+from farebox.journal.record import Done, Sent
+from farebox.usage import METERS
+
+_UNITS: dict[str, Unit] = {unit: unit for unit in UNITS}
+
+
+class Amounts(msgspec.Struct, frozen=True):
+    """What an attempt may use, or has used.
+
+    Attributes:
+        femto: its cost, femtodollars.
+        input_tokens: of its input.
+        output_tokens: of its output.
+        requests: 1, or 0 where nothing was sent.
+        running: 1 while it is under way, 0 after.
+    """
+
+    femto: int
+    input_tokens: int
+    output_tokens: int
+    requests: int = 1
+    running: int = 1
+
+    def of(self, unit: Unit) -> int:
+        """Return the amount in a unit."""
+        match unit:
+            case "usd":
+                return self.femto
+            case "requests":
+                return self.requests
+            case "input_tokens":
+                return self.input_tokens
+            case "output_tokens":
+                return self.output_tokens
+            case "tokens":
+                return self.input_tokens + self.output_tokens
+            case "concurrency":
+                return self.running
+
+
+NOTHING = Amounts(0, 0, 0, 0, 0)
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """One budget that an attempt is charged to: ids of the budget and of its window, and the budget's unit."""
+
+    budget: str
+    span_id: str
+    unit: Unit
+
+
+def write_claim(claim: Claim) -> str:
+    """Return a claim as it stands in `Sent.charged`."""
+    return f"{claim.budget}|{claim.span_id}|{claim.unit}"
+
+
+def read_claim(text: str) -> Claim:
+    """Return the claim in an entry of `Sent.charged`.
+
+    Raises:
+        ValueError, KeyError: where it is none.
+    """
+    budget, span_id, unit = text.split("|")
+    return Claim(budget, span_id, _UNITS[unit])
+
+
+def used_by(sent: Sent, done: Done) -> Amounts:
+    """Return what an attempt has used.
+
+    What is not known is what was held for it: the cost where it is unpriced, the tokens where its usage could not be
+    read. What provably never left has used nothing.
+    """
+    if done.outcome == "unreachable" and not done.flags:
+        return NOTHING
+    femto = sent.hold_femto if done.total_femto is None else done.total_femto
+    if done.total_femto is None and not done.meters:
+        return Amounts(femto, sent.hold_input, sent.hold_output, 1, 0)
+    taken = output = 0
+    for name, quantity in done.meters.items():
+        family = METERS[name].family
+        if family == "input":
+            taken += quantity
+        elif family == "output":
+            output += quantity
+    return Amounts(femto, taken, output, 1, 0)
+
+
+def spent_of(sent: Sent, done: Done) -> Iterator[tuple[Claim, int]]:
+    """Return what an attempt has used of every budget that it is charged to."""
+    if sent.charged:
+        used = used_by(sent, done)
+        for text in sent.charged:
+            claim = read_claim(text)
+            yield claim, used.of(claim.unit)

@@ -1,0 +1,409 @@
+"""The rows of the ledger and the statements that read and write them, the same for every store.
+
+Amounts are exact in either: texts of whole numbers in SQLite, NUMERIC(39, 0) in Postgres; `int` reads both. Whoever
+changes anything of a budget has locked its row first, so the other tables are only ever read and written under it.
+Locks are taken in one order everywhere: the plan, the writer, then budgets from the widest account to the narrowest.
+"""
+
+# ruff: noqa: S608 -- statements are put together from the names in this file; values are always parameters
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from farebox.budgets.account import KINDS, Account
+from farebox.budgets.authority import Movement, MovementKind
+from farebox.budgets.ledger import Balance, Slice
+from farebox.budgets.plan import Budget
+from farebox.budgets.window import Span, read_window
+
+Result = TypeVar("Result")
+Row = tuple[Any, ...]
+_BUDGET = "id, kind, name, unit, period, zone, cap, hard, alerts, created_ns, generation, wallet, source"
+_BALANCE = "budget, span, generation, start_ns, end_ns, cap, posted, held, overdraft, carried, closed, alerted"
+_SLICE = "budget, span, writer, granted, released, spent, line, line_ns, line_from"
+_KEPT = "removed_ns, used_ns, wanted_ns, forgotten_ns"
+_ORDER = "ORDER BY rank, name, id"
+
+
+class BudgetRow(msgspec.Struct):
+    """A budget with what the ledger keeps beside it.
+
+    Attributes:
+        budget: as in the plan.
+        removed: whether it is out of force; its ledger stays.
+        used_ns: start of the latest span that was used: no earlier one is used again.
+        wanted_ns: until when free slices of it are wanted back.
+        forgotten_ns: spans that ended before and are not there were dropped.
+    """
+
+    budget: Budget
+    removed: bool
+    used_ns: int
+    wanted_ns: int
+    forgotten_ns: int
+
+
+class BalanceRow(Balance, kw_only=True):
+    """A balance with its place.
+
+    Attributes:
+        budget: id.
+        span: of the window.
+        generation: of the budget when the span began.
+        carried: what lies beyond the limit by permission: taken before the limit was lowered, before a copy of the
+            ledger was restored, or under a soft budget.
+        alerted: the highest percentage that was alerted.
+    """
+
+    budget: str
+    span: Span
+    generation: int
+    carried: int = 0
+    alerted: int = 0
+
+    def permit(self) -> None:
+        """Let what lies beyond the limit complete."""
+        self.carried = max(self.carried, self.posted + self.held - self.limit - self.overdraft)
+
+
+class SliceRow(Slice, kw_only=True):
+    """A slice with its place, and the line of the ledger that collects what is posted from it.
+
+    Attributes:
+        budget: id.
+        span_id: of the window.
+        writer: whose.
+        line: number of the line, 0 for none.
+        line_ns: when the line began.
+        line_from: what was spent before it.
+    """
+
+    budget: str
+    span_id: str
+    writer: str
+    line: int = 0
+    line_ns: int = 0
+    line_from: int = 0
+
+
+class Store(Protocol):
+    """Where the rows are. Work may be done more than once when transactions collide; only one of them counts."""
+
+    def write(self, work: "Callable[[Rows], Result]") -> Result:
+        """Do some work in a transaction and commit it."""
+
+    def read(self, work: "Callable[[Rows], Result]") -> Result:
+        """Do some work on one consistent state, changing nothing."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class Rows:
+    """One transaction.
+
+    Args:
+        run: executes one statement with ``?`` for parameters, and returns its rows.
+        run_many: executes one statement for many rows of parameters.
+        now_ns: the authority's clock.
+        lock: what a statement ends with that locks its rows, or "".
+    """
+
+    def __init__(
+        self,
+        run: Callable[[str, Sequence[Any]], list[Row]],
+        run_many: Callable[[str, Sequence[Sequence[Any]]], None],
+        now_ns: int,
+        lock: str,
+    ) -> None:
+        self.now_ns: int = now_ns
+        self.changed: bool = False
+        self._run = run
+        self._run_many = run_many
+        self._lock = lock
+
+    # The plan
+
+    def version(self) -> int:
+        """Return the version of the plan."""
+        return int(self._run("SELECT value FROM meta WHERE name = 'version'", ())[0][0])
+
+    def lock_plan(self) -> None:
+        """Keep others from changing the plan meanwhile."""
+        self._run(f"SELECT value FROM meta WHERE name = 'version' {self._lock}", ())
+
+    def bump(self) -> None:
+        """Give the plan a new version, one that no older copy of the ledger can come to by counting."""
+        self._write("UPDATE meta SET value = ? WHERE name = 'version'", (max(self.version() + 1, self.now_ns),))
+
+    def plan(self, account: Account | None = None) -> list[BudgetRow]:
+        """Return the budgets in force in canonical order, of one account or all."""
+        where, values = ("AND kind = ? AND name = ?", (account.kind, account.name)) if account else ("", ())
+        found = self._run(f"SELECT {_BUDGET}, {_KEPT} FROM budgets "
+                          f"WHERE removed_ns IS NULL {where} {_ORDER}", values)  # fmt: skip
+        return [_budget_row(row) for row in found]
+
+    def lock(self, ids: Iterable[str]) -> dict[str, BudgetRow]:
+        """Lock budgets in canonical order, removed ones too; return those that there are."""
+        unique = sorted(set(ids))
+        if not unique:
+            return {}
+        found = self._run(f"SELECT {_BUDGET}, {_KEPT} FROM budgets "
+                          f"WHERE id IN ({_marks(unique)}) {_ORDER} {self._lock}", unique)  # fmt: skip
+        return {row[0]: _budget_row(row) for row in found}
+
+    def wanted(self) -> tuple[str, ...]:
+        """Return the budgets whose free slices are wanted back."""
+        return tuple(row[0] for row in self._run("SELECT id FROM budgets WHERE wanted_ns > ?", (self.now_ns,)))
+
+    def insert_budget(self, budget: Budget) -> None:
+        """Add a budget."""
+        self._write(
+            f"INSERT INTO budgets ({_BUDGET}, rank) VALUES ({_marks(range(14))})",
+            (budget.id, *_budget_values(budget), KINDS.index(budget.account.kind)),
+        )
+
+    def update_budget(self, budget: Budget) -> None:
+        """Write a budget's fields."""
+        columns = ", ".join(f"{column} = ?" for column in _BUDGET.split(", ")[1:])
+        self._write(f"UPDATE budgets SET {columns} WHERE id = ?", (*_budget_values(budget), budget.id))
+
+    def remove_budget(self, budget_id: str) -> None:
+        """Take a budget out of force."""
+        self._write("UPDATE budgets SET removed_ns = ? WHERE id = ?", (self.now_ns, budget_id))
+
+    def mark(self, row: BudgetRow) -> None:
+        """Write what the ledger keeps beside a budget."""
+        self._write(
+            "UPDATE budgets SET used_ns = ?, wanted_ns = ?, forgotten_ns = ? WHERE id = ?",
+            (row.used_ns, row.wanted_ns, row.forgotten_ns, row.budget.id),
+        )
+
+    # Writers
+
+    def lock_writer(self, writer: str) -> bool | None:
+        """Lock a writer; return whether it is closed, or None where it is not known."""
+        found = self._run(f"SELECT closed_ns FROM writers WHERE id = ? {self._lock}", (writer,))
+        return found[0][0] is not None if found else None
+
+    def open_writer(self, writer: str) -> None:
+        """Add a writer where it is not known."""
+        self._write("INSERT INTO writers (id, opened_ns) VALUES (?, ?) ON CONFLICT DO NOTHING", (writer, self.now_ns))
+
+    def close_writer(self, writer: str) -> None:
+        """Fence a writer off."""
+        self._write("UPDATE writers SET closed_ns = ? WHERE id = ? AND closed_ns IS NULL", (self.now_ns, writer))
+
+    def writers(self) -> list[str]:
+        """Return the writers that are open, oldest first."""
+        found = self._run("SELECT id FROM writers WHERE closed_ns IS NULL ORDER BY opened_ns, id", ())
+        return [row[0] for row in found]
+
+    def count_writers(self) -> int:
+        """Return how many writers are open."""
+        return int(self._run("SELECT count(*) FROM writers WHERE closed_ns IS NULL", ())[0][0])
+
+    # Balances and slices
+
+    def counted(self, asked: Sequence[tuple[str, int, int]]) -> list[BalanceRow]:
+        """Return the balances of budgets (id, generation, start of the oldest span that counts), oldest first."""
+        where = " OR ".join(["budget = ? AND generation = ? AND start_ns >= ?"] * len(asked))
+        values = [value for ask in asked for value in ask]
+        found = self._run(f"SELECT {_BALANCE} FROM balances WHERE {where} ORDER BY budget, start_ns", values)
+        return [_balance_row(row) for row in found]
+
+    def balances(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], BalanceRow]:
+        """Return balances by (budget id, span id)."""
+        found = self._run(f"SELECT {_BALANCE} FROM balances WHERE (budget, span) IN ({_pairs(pairs)})", _flat(pairs))
+        return {(row[0], row[1]): _balance_row(row) for row in found}
+
+    def slices(self, writer: str, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], SliceRow]:
+        """Return a writer's slices by (budget id, span id)."""
+        found = self._run(
+            f"SELECT {_SLICE} FROM slices WHERE writer = ? AND (budget, span) IN ({_pairs(pairs)})",
+            (writer, *_flat(pairs)),
+        )
+        return {(row[0], row[1]): _slice_row(row) for row in found}
+
+    def slices_of(self, *, writer: str = "", budget: str = "", span_id: str = "") -> list[SliceRow]:
+        """Return all slices of a writer, or of a span of a budget, or all that there are."""
+        where, values = ("WHERE writer = ?", [writer]) if writer else ("", [])
+        if budget:
+            where, values = "WHERE budget = ? AND span = ?", [budget, span_id]
+        return [_slice_row(row) for row in self._run(f"SELECT {_SLICE} FROM slices {where}", values)]
+
+    def all_balances(self) -> list[BalanceRow]:
+        """Return every balance."""
+        return [_balance_row(row) for row in self._run(f"SELECT {_BALANCE} FROM balances ORDER BY budget, span", ())]
+
+    def save_balances(self, balances: Sequence[BalanceRow]) -> None:
+        """Write balances, new or not."""
+        self._write_many(_upsert("balances", _BALANCE, 2), [_balance_values(balance) for balance in balances])
+
+    def save_slices(self, slices: Sequence[SliceRow]) -> None:
+        """Write slices, new or not."""
+        self._write_many(_upsert("slices", _SLICE, 3), [_slice_values(share) for share in slices])
+
+    def drop_span(self, budget: str, span_id: str) -> None:
+        """Drop a span, its slices and its posted lines."""
+        for table, more in (("balances", ""), ("slices", ""), ("movements", " AND kind = 'posted'")):
+            self._write(f"DELETE FROM {table} WHERE budget = ? AND span = ?{more}", (budget, span_id))
+
+    # Movements
+
+    def add_movement(self, place: tuple[str, str, str], kind: MovementKind, amount: int, note: str = "") -> int:
+        """Add a line at a place (budget id, span id, writer); return its number."""
+        self.changed = True
+        added = self._run(
+            "INSERT INTO movements (budget, span, writer, kind, amount, at_ns, note) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "RETURNING id",
+            (*place, kind, str(amount), self.now_ns, note),
+        )
+        return int(added[0][0])
+
+    def set_lines(self, lines: Sequence[tuple[int, int]]) -> None:
+        """Write the amounts that posted lines have collected: (amount, number) each."""
+        self._write_many(
+            "UPDATE movements SET amount = ? WHERE id = ?", [(str(amount), number) for amount, number in lines]
+        )
+
+    def movements(self, account: Account | None, limit: int) -> list[Row]:
+        """Return the latest lines of an account or all, newest first.
+
+        Each is number, budget, span, writer, kind, amount, time and note.
+        """
+        where, values = "", []
+        if account is not None:
+            where = "WHERE budget IN (SELECT id FROM budgets WHERE kind = ? AND name = ?)"
+            values = [account.kind, account.name]
+        return self._run(
+            "SELECT id, budget, span, writer, kind, amount, at_ns, note "
+            f"FROM movements {where} ORDER BY id DESC LIMIT ?",
+            (*values, limit),
+        )
+
+    def amounts(self, kind: MovementKind) -> list[tuple[str, str, int]]:
+        """Return budget, span and amount of every line of a kind."""
+        found = self._run("SELECT budget, span, amount FROM movements WHERE kind = ?", (kind,))
+        return [(row[0], row[1], int(row[2])) for row in found]
+
+    def known_budgets(self, account: Account | None = None) -> dict[str, Budget]:
+        """Return all budgets that ever were, by id, of one account or all."""
+        where, values = ("WHERE kind = ? AND name = ?", (account.kind, account.name)) if account else ("", ())
+        found = self._run(f"SELECT {_BUDGET}, {_KEPT} FROM budgets {where}", values)
+        return {row[0]: _budget_row(row).budget for row in found}
+
+    def _write(self, statement: str, values: Sequence[Any]) -> None:
+        self.changed = True
+        self._run(statement, values)
+
+    def _write_many(self, statement: str, values: Sequence[Sequence[Any]]) -> None:
+        if values:
+            self.changed = True
+            self._run_many(statement, values)
+
+
+def read_movement(row: Row, account: Account, balance: int | None) -> Movement:
+    """Return the movement in a row of `Rows.movements`."""
+    return Movement(row[0], row[1], account, row[2], row[3], row[4], int(row[5]), row[6], row[7], balance)
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    return f"VALUES {', '.join(['(?, ?)'] * len(pairs))}"
+
+
+def _flat(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    return [part for pair in pairs for part in pair]
+
+
+def _upsert(table: str, columns: str, keys: int) -> str:
+    names = columns.split(", ")
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names[keys:])
+    return (
+        f"INSERT INTO {table} ({columns}) VALUES ({_marks(names)}) "
+        f"ON CONFLICT ({', '.join(names[:keys])}) DO UPDATE SET {changes}"
+    )
+
+
+def _budget_row(row: Row) -> BudgetRow:
+    (identity, kind, name, unit, period, zone, cap, hard, alerts, created_ns, generation, wallet, source) = row[:13]
+    budget = Budget(
+        id=identity,
+        account=Account(kind, name),
+        unit=unit,
+        window=read_window(period, zone or "UTC"),
+        limit=int(cap),
+        hard=bool(hard),
+        alerts=tuple(int(percent) for percent in alerts.split(",") if percent),
+        created_ns=created_ns,
+        generation=generation,
+        wallet=bool(wallet),
+        source=source,
+    )
+    return BudgetRow(budget, row[13] is not None, *row[14:])
+
+
+def _budget_values(budget: Budget) -> Row:
+    """Return the values of the columns of a budget after its id."""
+    return (
+        budget.account.kind,
+        budget.account.name,
+        budget.unit,
+        str(budget.window),
+        budget.window.zone,
+        str(budget.limit),
+        int(budget.hard),
+        ",".join(map(str, budget.alerts)),
+        budget.created_ns,
+        budget.generation,
+        int(budget.wallet),
+        budget.source,
+    )
+
+
+def _balance_row(row: Row) -> BalanceRow:
+    budget, span_id, generation, start_ns, end_ns, cap, posted, held, overdraft, carried, closed, alerted = row
+    return BalanceRow(
+        limit=int(cap),
+        posted=int(posted),
+        held=int(held),
+        overdraft=int(overdraft),
+        closed=bool(closed),
+        budget=budget,
+        span=Span(span_id, start_ns, end_ns),
+        generation=generation,
+        carried=int(carried),
+        alerted=alerted,
+    )
+
+
+def _balance_values(row: BalanceRow) -> Row:
+    amounts = (row.limit, row.posted, row.held, row.overdraft, row.carried)
+    place = (row.budget, row.span.id, row.generation, row.span.start_ns, row.span.end_ns)
+    return (*place, *map(str, amounts), int(row.closed), row.alerted)
+
+
+def _slice_row(row: Row) -> SliceRow:
+    budget, span_id, writer, granted, released, spent, line, line_ns, line_from = row
+    return SliceRow(
+        granted=int(granted),
+        released=int(released),
+        spent=int(spent),
+        budget=budget,
+        span_id=span_id,
+        writer=writer,
+        line=line,
+        line_ns=line_ns,
+        line_from=int(line_from),
+    )
+
+
+def _slice_values(row: SliceRow) -> Row:
+    amounts = map(str, (row.granted, row.released, row.spent))
+    return row.budget, row.span_id, row.writer, *amounts, row.line, row.line_ns, str(row.line_from)
