@@ -9,19 +9,23 @@ from typing import NoReturn, Protocol
 
 import msgspec
 
+from farebox.admit.admission import Admitted
 from farebox.alarm import Alarm
 from farebox.call import Answered, Asked, Inbound
 from farebox.clock import Clock
-from farebox.config import Limits
+from farebox.config import Limits, Spending
 from farebox.dispatch import Outgoing, record_sent
 from farebox.errors import CallError, UpstreamFailed
+from farebox.hold import charge_of_broken, charge_of_cut
 from farebox.http1.client import Answer, Upstream
 from farebox.journal.record import Outcome, Sent
 from farebox.journal.writer import JournalWriter
-from farebox.meter import UNBILLED, Ended, Priced, assume, end
+from farebox.meter import UNBILLED, Ended, Priced, assume, end, tokens_of
 from farebox.money import usd_text
 from farebox.prices.book import PriceBook
 from farebox.route import Routes, Target
+from farebox.spend import used_by
+from farebox.treasury.treasury import Treasury
 from farebox.wire.json_body import encode
 from farebox.wire.openai_chat import error_text
 
@@ -63,6 +67,8 @@ class Edges(msgspec.Struct):
     routes: Routes
     upstreams: dict[str, Upstream]
     limits: Limits
+    treasury: Treasury
+    spending: Spending
 
 
 class Failed(Exception):
@@ -88,12 +94,13 @@ class Failed(Exception):
 class Attempt:
     """One request to one provider, from SENT to DONE. Not shared."""
 
-    def __init__(self, edges: Edges, inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoing) -> None:
+    def __init__(self, edges: Edges, inbound: Inbound, asked: Asked, target: Target, admitted: Admitted) -> None:
         self.edges: Edges = edges
         self.inbound: Inbound = inbound
         self.asked: Asked = asked
         self.target: Target = target
-        self.outgoing: Outgoing = outgoing
+        self.admitted: Admitted = admitted
+        self.outgoing: Outgoing = admitted.outgoing
         self.answered: Answered = Answered()
         self.sent: Sent
         self.sent_ns: int = 0
@@ -102,17 +109,29 @@ class Attempt:
         self.status: int = 0
         self.provider_request: str = ""
         self.is_last: bool = True
+        self.used_femto: int = 0
         self._closed: bool = False
 
     def put_sent(self, number: int) -> None:
-        """Put the attempt on record; raises Unavailable where that is not possible."""
+        """Put the attempt on record; what was reserved for it is free again where that is not possible.
+
+        Raises:
+            Unavailable, TooLarge: where it is not; nothing may be sent then.
+        """
         clock = self.edges.clock
-        self.sent = record_sent(self.inbound, self.asked, self.target, self.outgoing, number, clock.now_ns())
-        self.edges.journal.append_sent(self.sent)
+        admitted = self.admitted
+        at_ns = clock.now_ns() if admitted.at_ns is None else admitted.at_ns
+        try:
+            self.sent = record_sent(self.inbound, self.asked, self.target, self.outgoing, number, at_ns)
+            self.edges.journal.append_sent(self.sent)
+        except BaseException:
+            if admitted.hold is not None:
+                admitted.hold.end()
+            raise
         self.sent_ns = clock.monotonic_ns()
 
     def put_done(self, outcome: Outcome, priced: Priced, *, final: bool = True) -> None:
-        """Put the attempt's end on record; only the first end counts."""
+        """Put the attempt's end on record and settle what was reserved; only the first end counts."""
         if self._closed:
             return
         self._closed = True
@@ -121,6 +140,7 @@ class Attempt:
             self.edges.alarm.ring(model, f"{model} is served without a price: {priced.unpriced}; see farebox audit")
         clock = self.edges.clock
         now_ns = clock.monotonic_ns()
+        total_ns = (self.received_ns or now_ns) - self.sent_ns
         ended = Ended(
             outcome=outcome,
             at_ns=clock.now_ns(),
@@ -129,10 +149,29 @@ class Attempt:
             status=self.status,
             provider_request=self.provider_request,
             first_token_ns=self.first_token_ns,
-            total_ns=(self.received_ns or now_ns) - self.sent_ns,
+            total_ns=total_ns,
             gateway_ns=self.sent_ns - self.inbound.received_ns + (now_ns - self.received_ns if self.received_ns else 0),
+            charged_femto=self._bound_charge(outcome, priced, total_ns),
         )
-        self.edges.journal.append_done(end(self.sent, priced, self.answered, ended))
+        done = end(self.sent, priced, self.answered, ended)
+        self.edges.journal.append_done(done)
+        if self.admitted.hold is not None:
+            used = used_by(self.sent, done)
+            self.used_femto = used.femto
+            self.admitted.hold.end(used)
+
+    def _bound_charge(self, outcome: Outcome, priced: Priced, total_ns: int) -> int | None:
+        """Return what budgets are charged for an attempt of which only a floor is known: the most it can have cost."""
+        demand = self.admitted.demand
+        if demand is None or "estimated" not in priced.flags:
+            return None
+        book, answered = self.edges.book, self.answered
+        if outcome == "cut":
+            seen = max(answered.content_events, tokens_of(answered.content_bytes))
+            bound = charge_of_cut(book, demand, seen)
+        else:
+            bound = charge_of_broken(book, demand, self.target, answered.content_bytes, total_ns)
+        return None if bound is None else max(bound, priced.total_femto or 0)
 
     def begin(self, answer: Answer) -> None:
         """Take down what the head of the answer says."""
@@ -150,6 +189,8 @@ class Attempt:
             ("x-farebox-model", self.target.model),
             ("x-farebox-attempts", str(self.sent.number)),
         ]
+        if self.admitted.clamped is not None:
+            headers.append(("x-farebox-clamped", f"max_tokens={self.admitted.clamped}"))
         if answer is not None:
             passes = self.target.profile.passes_headers
             headers += [pair for pair in answer.headers() if pair[0].startswith(passes)]

@@ -12,10 +12,12 @@ from farebox.errors import Unauthorized
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The holder of a key; id and name are "" for open access."""
+    """The holder of a key; id and name are "" for open access, team and project where it has none."""
 
     key: str
     name: str
+    team: str = ""
+    project: str = ""
 
 
 OPEN = Caller("", "")

@@ -67,10 +67,26 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One ``[[keys]]`` table: a virtual key given by configuration."""
+    """One ``[[keys]]`` table: a virtual key given by configuration, and the team and project it belongs to."""
 
     name: Name
     key: Annotated[str, msgspec.Meta(min_length=1)]
+    team: str = ""
+    project: str = ""
+
+
+class Spending(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The ``[spending]`` table.
+
+    Attributes:
+        ledger: where the ledger of budgets is: ``postgresql://...`` for one that several hosts share, literal,
+            ``env:NAME`` or ``file:PATH``; "" for a file in the data directory.
+        clamp: whether the output cap of a call that does not fit into its budgets is lowered instead of the call
+            being refused.
+    """
+
+    ledger: str = ""
+    clamp: bool = False
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -103,6 +119,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     models: tuple[Model, ...] = ()
     keys: tuple[Key, ...] = ()
     limits: Limits = Limits()
+    spending: Spending = Spending()
 
 
 def parse(text: str, source: str, secret: Callable[[str], str], kinds: frozenset[str]) -> Config:
@@ -131,7 +148,10 @@ def parse(text: str, source: str, secret: Callable[[str], str], kinds: frozenset
         for provider in config.providers
     )
     keys = tuple(msgspec.structs.replace(key, key=secret(key.key)) for key in config.keys)
-    return msgspec.structs.replace(config, providers=providers, keys=keys)
+    spending = config.spending
+    if spending.ledger:
+        spending = msgspec.structs.replace(spending, ledger=secret(spending.ledger))
+    return msgspec.structs.replace(config, providers=providers, keys=keys, spending=spending)
 
 
 def _in_toml_words(message: str) -> str:

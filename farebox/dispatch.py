@@ -4,7 +4,7 @@ When client and provider speak the same dialect the body is passed on as it was 
 and, in OpenAI's streams, the request for usage, without which the stream could not be metered.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,20 @@ from farebox.wire.json_body import encode
 from farebox.wire.openai_chat import read_text
 from farebox.wire.operations import READINGS, Reading
 
+_CAP_FIELDS = frozenset({"max_tokens", "max_completion_tokens"})
+
+
+class Held(NamedTuple):
+    """What is reserved for an attempt, as it stands in `Sent`."""
+
+    femto: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    charged: tuple[str, ...] = ()
+
+
+NOT_HELD = Held()
+
 
 class Outgoing(msgspec.Struct, frozen=True):
     """One request to one target.
@@ -29,6 +43,7 @@ class Outgoing(msgspec.Struct, frozen=True):
         reading: how the answer is read.
         translation: between the client's dialect and the provider's, or None where they are the same.
         output_cap: the limit on output tokens that the provider is told, or None.
+        held: what is reserved for it.
     """
 
     operation: Operation
@@ -37,10 +52,17 @@ class Outgoing(msgspec.Struct, frozen=True):
     reading: Reading
     translation: Translation | None
     output_cap: int | None
+    held: Held = NOT_HELD
 
 
 def prepare(
-    asked: Asked, target: Target, attempt_id: str, inbound: Inbound, *, output_limit: int | None = None
+    asked: Asked,
+    target: Target,
+    attempt_id: str,
+    inbound: Inbound,
+    *,
+    output_limit: int | None = None,
+    clamp: bool = False,
 ) -> Outgoing:
     """Return the request that asks ``target`` for what was asked.
 
@@ -51,6 +73,7 @@ def prepare(
         inbound: the call; of its headers only those the profile names are handed on.
         output_limit: the most output tokens of one choice where the client sets no limit; None: the provider's own.
             A cap on spending is a bound only if the provider is told the bound.
+        clamp: whether ``output_limit`` holds where the client allows more, too.
 
     Raises:
         Untranslatable: where the target's dialect cannot express a field.
@@ -86,11 +109,17 @@ def prepare(
     cap = asked.output_cap
     if cap is None and isinstance(body.get("max_tokens"), int):
         cap = body["max_tokens"]
-    if cap is None and output_limit is not None and operation in CONVERSATION.values():
-        body = {**body, profile.cap_field: output_limit}
-        choices = body.get("n")
-        cap = output_limit * (choices if type(choices) is int and choices > 0 else 1)
+    if output_limit is not None and (cap is None or clamp) and operation in CONVERSATION.values():
+        body = {name: value for name, value in body.items() if name not in _CAP_FIELDS}
+        body[profile.cap_field] = output_limit
+        cap = output_limit * choices_of(body)
     return Outgoing(operation, head, encode(body), READINGS[operation], translation, cap)
+
+
+def choices_of(body: dict[str, Any]) -> int:
+    """Return how many answers a request asks for."""
+    choices = body.get("n")
+    return choices if type(choices) is int and choices > 0 else 1
 
 
 def record_sent(inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoing, number: int, at_ns: int) -> Sent:
@@ -120,4 +149,5 @@ def record_sent(inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoi
         target.provider.deployment,
         inbound.team,
         inbound.project,
+        *outgoing.held,
     )

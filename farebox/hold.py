@@ -17,6 +17,8 @@ from farebox.wire.unseen import NOTHING, Unseen, read_unseen
 IMAGE_TOKENS = 50_000
 # Where nobody publishes how long an answer of the model can be.
 DEFAULT_OUTPUT_TOKENS = 16_384
+# What may be on its way when an answer breaks off: at most a second of the fastest models, in a chunk or two.
+UNSEEN_OUTPUT_TOKENS = 256
 _CHATS = frozenset({"chat", "messages"})
 _FREE = frozenset({"count_tokens"})
 
@@ -80,6 +82,16 @@ def output_limit(book: PriceBook, target: Target) -> int:
     return _about(book, target)[1]
 
 
+def output_room(book: PriceBook, target: Target, input_bytes: int) -> int:
+    """Return the output cap that a request without one is given: the most the model can answer to that much input.
+
+    Some servers refuse a cap that does not fit into the context window together with the input, so the input is
+    taken off by what it is likely to have, a token for three bytes.
+    """
+    window, output = _about(book, target)[:2]
+    return max(1, min(output, window - input_bytes // 3))
+
+
 def affordable_output(book: PriceBook, demand: Demand, room_femto: int) -> int:
     """Return the most output tokens that an attempt can be allowed for what is left, femtodollars; 0: not even one."""
     if demand.bound is None or demand.unpriced:
@@ -93,6 +105,55 @@ def affordable_output(book: PriceBook, demand: Demand, room_femto: int) -> int:
         else:
             high = middle - 1
     return low
+
+
+def charge_of_broken(book: PriceBook, demand: Demand, target: Target, seen_bytes: int, total_ns: int) -> int | None:
+    """Return the most that an attempt can have cost whose answer broke off, or None where that is not known.
+
+    What came in has at most a token a byte, and little more can have been on its way. What a model reasons where nobody
+    sees it is bounded by the time it took.
+
+    Args:
+        book: the price book.
+        demand: what was held for it.
+        target: where it went.
+        seen_bytes: of the answer.
+        total_ns: from sending it to its end.
+    """
+    if demand.bound is None or demand.unpriced:
+        return None
+    output = seen_bytes + UNSEEN_OUTPUT_TOKENS
+    if _reasons(book, target):
+        output += total_ns * target.profile.fastest_tokens_per_s // 1_000_000_000
+    output = min(output, demand.output_tokens)
+    femto = most_of(book, msgspec.structs.replace(demand.bound, output_tokens=output))
+    return None if isinstance(femto, str) else min(femto, demand.femto)
+
+
+def charge_of_cut(book: PriceBook, demand: Demand, seen_tokens: int) -> int | None:
+    """Return what an attempt is taken to have cost that was cut because it outgrew its cap: all of that, or what came.
+
+    Args:
+        book: the price book.
+        demand: what was held for it.
+        seen_tokens: about how many came in.
+    """
+    if demand.bound is None or demand.unpriced:
+        return None
+    output = max(demand.output_tokens, seen_tokens)
+    femto = most_of(book, msgspec.structs.replace(demand.bound, output_tokens=output))
+    return None if isinstance(femto, str) else femto
+
+
+def _reasons(book: PriceBook, target: Target) -> bool:
+    """Return whether a model may think without showing it; one of which nothing is known may."""
+    key = ("reasons", target.rate_provider, target.model)
+    found: bool | None = book.memo.get(key)
+    if found is None:
+        model = book.find_model(target.rate_provider, target.model)
+        about = model[0].about if model else None
+        found = book.memo[key] = about is None or "reasoning" in about.supports
+    return found
 
 
 def _bound_input(book: PriceBook, target: Target, body_bytes: int, unseen: Unseen) -> int:

@@ -1,17 +1,18 @@
 """The life of one call, top to bottom.
 
-    resolve the model -> for each target: prepare, put SENT on record, send, read, price, put DONE on record
-    -> answer the client
+    resolve the model -> for each target: prepare, reserve, put SENT on record, send, read, price, put DONE on record,
+    settle -> answer the client
 
-The order is the promise: SENT is on record before the first byte leaves, DONE before the client has its answer.
+The order is the promise: what an attempt may cost is reserved and SENT on record before the first byte leaves, DONE is
+on record before the client has its answer.
 A target that fails before the client has seen anything is followed by the next; after the first byte, never.
 """
 
 import msgspec
 
+from farebox.admit.admission import Admission
 from farebox.attempt import Attempt, Edges, Failed, Reply, fail_garbage, refuse
 from farebox.call import Asked, Inbound
-from farebox.dispatch import prepare
 from farebox.errors import CallError, UpstreamFailed
 from farebox.http1.client import Answer, AnswerTooLarge, BrokeOff, NeverSent
 from farebox.journal.record import Outcome
@@ -28,26 +29,28 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
     """Answer a call.
 
     Raises:
-        CallError: where no attempt could be made: no such model, no room in the journal, or a field that no
-            target can take.
+        CallError: where no attempt could be made: no such model, no room in the journal or in a budget, or a field
+            that no target can take.
     """
     targets = edges.routes.resolve(asked.model)
+    admission = Admission(edges.treasury, edges.book, edges.clock, inbound, asked, clamp=edges.spending.clamp)
     failed: Failed | None = None
     number = 0
     for index, target in enumerate(targets):
         try:
-            outgoing = prepare(asked, target, f"{inbound.id}.{number + 1}", inbound)
+            admitted = await admission.admit(target, f"{inbound.id}.{number + 1}")
         except CallError as error:
             failed = failed or Failed(error, try_next=True)
             continue
         number += 1
-        attempt = Attempt(edges, inbound, asked, target, outgoing)
+        attempt = Attempt(edges, inbound, asked, target, admitted)
         attempt.is_last = index + 1 == len(targets)
         attempt.put_sent(number)
         try:
             await _run(attempt, reply)
         except Failed as failure:
             failed = failure
+            admission.used_femto += attempt.used_femto
             if failure.try_next:
                 continue
         except BaseException:

@@ -83,7 +83,7 @@ class Listener:
         if tags:
             asked = msgspec.structs.replace(asked, tags=asked.tags | _read_tags(tags))
         _check_tags(asked)
-        inbound = Inbound(call_id, caller.key, caller.name, received_ns, headers)
+        inbound = Inbound(call_id, caller.key, caller.name, received_ns, headers, caller.team, caller.project)
         await serve(self._edges, inbound, asked, exchange)
 
     def _read(self, exchange: Exchange, call_id: str) -> None:
@@ -154,4 +154,5 @@ def _refuse(exchange: Exchange, dialect: str, error: CallError, call_id: str) ->
     headers = [JSON, ("request-id" if dialect == "anthropic" else "x-request-id", call_id), ("x-farebox-call", call_id)]
     if error.retry_after_s is not None:
         headers.append(("retry-after", str(error.retry_after_s)))
+    headers += error.headers
     exchange.respond(status, headers, encode(body))

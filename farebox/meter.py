@@ -184,6 +184,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     first_token_ns: int | None = None
     total_ns: int = 0
     gateway_ns: int = 0
+    charged_femto: int | None = None
 
 
 def end(sent: Sent, priced: Priced, answered: Answered, ended: Ended) -> Done:
@@ -210,6 +211,7 @@ def end(sent: Sent, priced: Priced, answered: Answered, ended: Ended) -> Done:
         ended.total_ns,
         ended.gateway_ns,
         priced.reported_femto,
+        ended.charged_femto,
     )
 
 

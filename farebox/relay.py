@@ -2,16 +2,18 @@
 
 Rules: nothing is sent to the client before the first event with meaning, so that an error there is a real
 error; after that nothing is ever retried or spliced. The protocol's own end, not the end of the connection,
-says that an answer is complete. An event goes out as the bytes that came in, unless it carries usage.
+says that an answer is complete. An event goes out as the bytes that came in, unless it carries usage. An answer that
+outgrows the output cap which its hold was computed from is cut.
 """
 
 import asyncio
+import sys
 from typing import Any
 
 import msgspec
 
 from farebox.attempt import Attempt, Reply, fail_garbage, refuse
-from farebox.errors import UpstreamFailed
+from farebox.errors import CallError, UpstreamFailed
 from farebox.http1.client import Answer, BrokeOff
 from farebox.http1.exchange import ClientGone
 from farebox.journal.record import Outcome
@@ -40,6 +42,9 @@ _STATUS_OF_TYPE = {
 # What a provider may still send after the client has gone, before the connection is cut.
 _DRAIN_BYTES = 16 << 20
 _DRAIN_SECONDS = 120.0
+# An honest answer must never be cut: some servers send a token in several events, and some tokens are long.
+_SPARE_EVENTS = 64
+_BYTES_OF_LONG_TOKENS = 12
 
 
 async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
@@ -80,7 +85,7 @@ async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
         reply.when_gone(None)
         if outcome == "lost":
             attempt.put_done("lost", stream.price())
-    if outcome == "client_gone" and attempt.target.drains:
+    if outcome in {"client_gone", "cut"} and attempt.target.drains:
         await stream.drain()
     attempt.received_ns = attempt.edges.clock.monotonic_ns()
     attempt.put_done(outcome, stream.price())
@@ -107,6 +112,10 @@ async def _pass_on(stream: "_Stream", pending: bytes, reply: Reply) -> Outcome:
                 raise stream.failure
         tail = stream.finish()
         complete = stream.is_complete
+    except _Overgrown as error:
+        stream.answered.error = error.message
+        await reply.send(render_event(stream.attempt.asked.dialect, error, stream.attempt.inbound.id))
+        return "cut"
     except (BrokeOff, EventTooLarge, UpstreamFailed) as error:
         stream.answered.error = stream.answered.error or str(error)[:500]
         tail = b""
@@ -117,6 +126,13 @@ async def _pass_on(stream: "_Stream", pending: bytes, reply: Reply) -> Outcome:
     if tail:
         await reply.send(tail)
     return outcome
+
+
+class _Overgrown(CallError):
+    """The provider ignores the output cap it was told, and with it the hold."""
+
+    status = 502
+    code = "budget_cutoff"
 
 
 class _Stream:
@@ -143,6 +159,9 @@ class _Stream:
             )
         )
         self._wants_usage: bool = asked.include_usage
+        cap = attempt.outgoing.output_cap if attempt.admitted.is_strict else None
+        self._most_events: int = sys.maxsize if cap is None else cap + cap // 8 + _SPARE_EVENTS
+        self._most_bytes: int = sys.maxsize if cap is None else (cap + _SPARE_EVENTS) * _BYTES_OF_LONG_TOKENS
 
     @property
     def is_complete(self) -> bool:
@@ -212,6 +231,8 @@ class _Stream:
             self.priced = price_answer(self.attempt.edges.book, self.attempt.sent, answered)
         if answered.error:
             self.error_passed_on = True
+        if answered.content_events > self._most_events or answered.content_bytes > self._most_bytes:
+            self._cut()
         if self._translator is not None:
             pieces = self._translator.feed(event)
             if self.priced is not None:
@@ -220,6 +241,14 @@ class _Stream:
         if carries_usage and self.priced is not None:
             return _with_cost(event.raw, self.priced) if self._wants_usage else b""
         return event.raw
+
+    def _cut(self) -> None:
+        """Stop: what comes would not be covered by the hold."""
+        self._most_events = self._most_bytes = sys.maxsize  # a drain reads on for the usage
+        raise _Overgrown(
+            f"The answer was cut: it grew beyond the {self.attempt.outgoing.output_cap} tokens that the provider was "
+            "told and that were reserved in the budget. The provider does not keep to its output cap."
+        )
 
     def cut_event(self) -> bytes:
         """Return the error event that ends a stream which the provider broke off."""

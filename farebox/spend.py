@@ -5,6 +5,7 @@ that both come to the same totals.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -49,15 +50,23 @@ class Amounts(msgspec.Struct, frozen=True):
                 return self.running
 
 
-NOTHING = Amounts(0, 0, 0, 0, 0)
-
-
 class Claim(msgspec.Struct, frozen=True):
     """One budget that an attempt is charged to: ids of the budget and of its window, and the budget's unit."""
 
     budget: str
     span_id: str
     unit: Unit
+
+
+class Spent(NamedTuple):
+    """What an attempt used of a budget, and by how much that is more than was held for it, in USD."""
+
+    claim: Claim
+    amount: int
+    over: int
+
+
+NOTHING = Amounts(0, 0, 0, 0, 0)
 
 
 def write_claim(claim: Claim) -> str:
@@ -79,11 +88,13 @@ def used_by(sent: Sent, done: Done) -> Amounts:
     """Return what an attempt has used.
 
     What is not known is what was held for it: the cost where it is unpriced, the tokens where its usage could not be
-    read. What provably never left has used nothing.
+    read. Of what broke off it is the most that it can have been. What provably never left has used nothing.
     """
     if done.outcome == "unreachable" and not done.flags:
         return NOTHING
-    femto = sent.hold_femto if done.total_femto is None else done.total_femto
+    femto = done.charged_femto
+    if femto is None:
+        femto = sent.hold_femto if done.total_femto is None else done.total_femto
     if done.total_femto is None and not done.meters:
         return Amounts(femto, sent.hold_input, sent.hold_output, 1, 0)
     taken = output = 0
@@ -96,10 +107,11 @@ def used_by(sent: Sent, done: Done) -> Amounts:
     return Amounts(femto, taken, output, 1, 0)
 
 
-def spent_of(sent: Sent, done: Done) -> Iterator[tuple[Claim, int]]:
+def spent_of(sent: Sent, done: Done) -> Iterator[Spent]:
     """Return what an attempt has used of every budget that it is charged to."""
     if sent.charged:
         used = used_by(sent, done)
         for text in sent.charged:
             claim = read_claim(text)
-            yield claim, used.of(claim.unit)
+            amount = used.of(claim.unit)
+            yield Spent(claim, amount, max(0, amount - sent.hold_femto) if claim.unit == "usd" else 0)

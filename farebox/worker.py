@@ -26,7 +26,9 @@ from farebox.listen import Listener
 from farebox.route import Routes, address_of
 from farebox.state.archive import use_book
 from farebox.state.keys import KeyStore, load_pepper
+from farebox.state.ledger_authority import open_authority
 from farebox.state.settings import Settings, load_settings
+from farebox.treasury.treasury import Treasury
 
 _KEYS_POLL_S = 0.25
 _KEYS_STALE_S = 5.0  # how long the last snapshot of keys holds when state.db cannot be read
@@ -76,24 +78,31 @@ async def run(settings: Settings) -> None:
     config = settings.config
     data_dir = settings.data_dir
     journal = JournalWriter(data_dir / "journal", ids.instance, clock)
+    stopped = asyncio.Event()
+    alarm = Alarm()
+    authority = open_authority(data_dir, config.spending.ledger or None)
+    treasury = Treasury(authority, journal.directory.name, clock, alarm, stopped.set)
+    await treasury.refresh()
     store = KeyStore(data_dir, load_pepper(data_dir, os.environ.get("FAREBOX_PEPPER")))
     watch = KeyWatch(store, config, clock)
     edges = Edges(
-        alarm=Alarm(),
+        alarm=alarm,
         clock=clock,
         journal=journal,
         book=use_book(data_dir, settings.price_files),
         routes=Routes(config),
         upstreams={provider.name: _upstream(provider) for provider in config.providers},
         limits=config.limits,
+        treasury=treasury,
+        spending=config.spending,
     )
     listener = Listener(edges, ids, watch.ring)
     server = HttpServer(listener.answer, config.limits.body_bytes)
     await server.listen(config.host, settings.port, _BACKLOG)
-    background = [asyncio.create_task(job) for job in (watch.run(), _sync_journal(journal))]
+    background = [asyncio.create_task(job) for job in (watch.run(), _sync_journal(journal), treasury.run())]
     gc.collect()
     gc.freeze()  # what start-up made stays: no later collection walks it again
-    stopped = _watch_for_stop(settings)
+    _watch_for_stop(settings, stopped)
     _announce(settings)
     await stopped.wait()
     listener.stopping = True
@@ -109,6 +118,8 @@ async def run(settings: Settings) -> None:
     await server.close()
     for upstream in edges.upstreams.values():
         await upstream.close()
+    await treasury.sync(everything=True)
+    await asyncio.to_thread(authority.close)
     journal.close()
 
 
@@ -137,10 +148,9 @@ def _announce(settings: Settings) -> None:
         os.close(settings.ready_fd)
 
 
-def _watch_for_stop(settings: Settings) -> asyncio.Event:
-    """Return what is set on SIGTERM or SIGINT, or when the parent's end of the life line closes."""
+def _watch_for_stop(settings: Settings, stopped: asyncio.Event) -> None:
+    """Set what says to stop on SIGTERM or SIGINT, or when the parent's end of the life line closes."""
     loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     life_fd = settings.life_fd
@@ -151,7 +161,6 @@ def _watch_for_stop(settings: Settings) -> asyncio.Event:
             stopped.set()
 
         loop.add_reader(life_fd, orphaned)
-    return stopped
 
 
 def main() -> None:

@@ -18,15 +18,16 @@ RANKS = {
     **dict.fromkeys(("journal", "http1"), 4),
     **dict.fromkeys(("route", "meter", "quote", "spend"), 5),
     **dict.fromkeys(("dispatch", "discover", "hold", "treasury", "state"), 6),
-    **dict.fromkeys(("attempt", "books"), 7),
-    **dict.fromkeys(("relay", "analyse", "reprice"), 8),
-    **dict.fromkeys(("line", "present"), 9),
-    **dict.fromkeys(("listen", "simulate", "replay"), 10),
-    **dict.fromkeys(("worker", "office"), 11),
-    "supervise": 12,
-    "cli": 13,
-    "__main__": 14,
-    "__init__": 14,
+    **dict.fromkeys(("admit", "books"), 7),
+    **dict.fromkeys(("attempt", "analyse", "reprice"), 8),
+    **dict.fromkeys(("relay", "present"), 9),
+    **dict.fromkeys(("line", "simulate", "replay"), 10),
+    "listen": 11,
+    **dict.fromkeys(("worker", "office"), 12),
+    "supervise": 13,
+    "cli": 14,
+    "__main__": 15,
+    "__init__": 15,
 }
 PURE = frozenset(
     {
@@ -57,7 +58,7 @@ PURE = frozenset(
 IMPURE_IMPORTS = frozenset(
     {"asyncio", "socket", "ssl", "sqlite3", "duckdb", "httptools", "os", "pathlib", "time", "subprocess", "threading"}
 )
-LINE = ("worker", "listen", "line", "relay", "attempt", "dispatch", "http1")
+LINE = ("worker", "listen", "line", "relay", "attempt", "admit", "treasury", "dispatch", "http1")
 OFFICE = ("office", "books", "analyse", "reprice", "present")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

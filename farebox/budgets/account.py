@@ -74,19 +74,6 @@ def read_account(text: str) -> Account:
     return Account(known, name)
 
 
-def path_of(payer: Payer) -> tuple[Account, ...]:
-    """Return the accounts a call is charged to whatever its target, in order."""
-    named: list[tuple[Kind, str]] = [
-        ("team", payer.team),
-        ("project", payer.project),
-        ("key", payer.key),
-        ("user", payer.user),
-        *(("tag", f"{key}={value}") for key, value in sorted(payer.tags.items())),
-        ("model", payer.model),
-    ]
-    return Account("org"), *(Account(kind, name) for kind, name in named if name)
-
-
 def _form(kind: Kind) -> str:
     if kind == "org":
         return "org"

@@ -67,6 +67,7 @@ class Total(msgspec.Struct, frozen=True):
         released: given back so far.
         granted: as the authority said last; 0 where that is not known. A ledger restored from an old copy learns from
             it what it granted since.
+        over: by how much attempts cost more than their holds so far.
     """
 
     budget: str
@@ -74,6 +75,7 @@ class Total(msgspec.Struct, frozen=True):
     spent: int
     released: int = 0
     granted: int = 0
+    over: int = 0
 
 
 class Alert(msgspec.Struct, frozen=True):

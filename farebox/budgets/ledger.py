@@ -40,11 +40,19 @@ class Balance(msgspec.Struct):
 
 
 class Slice(msgspec.Struct):
-    """What one writer was granted of one balance: running totals, none of which ever falls."""
+    """What one writer was granted of one balance: running totals, none of which ever falls.
+
+    Attributes:
+        granted: by the authority.
+        released: given back.
+        spent: settled.
+        over: by how much attempts cost more than their holds.
+    """
 
     granted: int = 0
     released: int = 0
     spent: int = 0
+    over: int = 0
 
     @property
     def left(self) -> int:
@@ -71,28 +79,29 @@ def grant(balance: Balance, share: Slice, need: int, *, writers: int, elsewhere:
     return size
 
 
-def report(balance: Balance, share: Slice, *, spent: int, released: int, closes: bool = True) -> int:
-    """Take a writer's running totals in; return how much more than was granted it has spent since.
+def report(balance: Balance, share: Slice, totals: Slice, *, closes: bool = True) -> int:
+    """Take a writer's running totals in; return by how much its attempts cost more than their holds, since.
 
-    A total that is lower than the one before is an old message and changes nothing.
+    A total that is lower than the one before is an old message and changes nothing. What was spent beyond what was
+    granted is an overrun even where no attempt is known to have made it.
 
     Args:
         balance: of the window.
         share: the writer's slice of it.
-        spent: running total.
-        released: running total.
-        closes: whether an overdraft closes the balance: hard caps on money, not soft ones or limits on tokens,
-            whose holds are estimates.
+        totals: what the writer says; its ``granted`` is not looked at.
+        closes: whether an overrun closes the balance: hard caps on money, not soft ones or limits on tokens,
+            whose holds are estimates. It is an overdraft only then.
     """
-    before = share.left
-    added = max(0, spent - share.spent)
+    before, over_before = share.left, max(share.over, -share.left)
+    added = max(0, totals.spent - share.spent)
     share.spent += added
-    share.released = max(share.released, min(released, share.granted))
+    share.released = max(share.released, min(totals.released, share.granted))
+    share.over = max(share.over, totals.over)
     after = share.left
     balance.posted += added
     balance.held += max(0, after) - max(0, before)
-    over = max(0, -after) - max(0, -before)
-    balance.overdraft += over
+    over = max(share.over, -after, over_before) - max(over_before, 0)
+    balance.overdraft += max(0, -after) - max(0, -before) if not closes else over
     if over > 0 and closes:
         balance.closed = True
     return over
@@ -114,12 +123,14 @@ class Purse(msgspec.Struct):
         released: given back so far.
         spent: settled so far.
         held: of attempts under way.
+        over: by how much attempts cost more than their holds.
     """
 
     granted: int = 0
     released: int = 0
     spent: int = 0
     held: int = 0
+    over: int = 0
 
     @property
     def free(self) -> int:
@@ -136,6 +147,7 @@ class Purse(msgspec.Struct):
         """End one hold with what it cost; 0 where it was void."""
         self.held -= hold
         self.spent += actual
+        self.over += max(0, actual - hold)
 
 
 def reserve(purses: Iterable[tuple[Purse, int]]) -> list[int]:

@@ -1,11 +1,12 @@
 """Which budgets a call is under."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
 
-from farebox.budgets.account import KINDS, Account
+from farebox.budgets.account import KINDS, Account, Kind, Payer
 from farebox.budgets.window import Span, Window, span_at
 
 Unit = Literal["usd", "requests", "input_tokens", "output_tokens", "tokens", "concurrency"]
@@ -47,23 +48,49 @@ class Budget(msgspec.Struct, frozen=True):
 
 
 class Plan:
-    """All budgets, found by account."""
+    """All budgets, found by what a call is charged to."""
 
     def __init__(self, budgets: Iterable[Budget]) -> None:
         self.by_id: dict[str, Budget] = {budget.id: budget for budget in budgets}
-        self._by_account: dict[Account, tuple[Budget, ...]] = {}
+        self._by_kind: dict[Kind, dict[str, tuple[Budget, ...]]] = {}
         for budget in sorted(self.by_id.values(), key=_order):
-            self._by_account[budget.account] = (*self._by_account.get(budget.account, ()), budget)
+            named = self._by_kind.setdefault(budget.account.kind, {})
+            named[budget.account.name] = (*named.get(budget.account.name, ()), budget)
 
     def __bool__(self) -> bool:
-        return bool(self._by_account)
+        return bool(self._by_kind)
 
-    def matching(self, path: Iterable[Account]) -> tuple[Budget, ...]:
-        """Return the budgets of all accounts of a path; the same path gives the same order."""
+    def matching(self, payer: Payer, provider: str = "", model: str = "") -> tuple[Budget, ...]:
+        """Return the budgets that an attempt is under, from the widest account to the narrowest.
+
+        Args:
+            payer: what is known of the call.
+            provider: the configured name of the provider it goes to.
+            model: the model that is asked of the provider, which counts beside the one the client asked for.
+        """
         found: list[Budget] = []
-        for account in path:
-            found += self._by_account.get(account, ())
+        for kind, named in self._by_kind.items():
+            if kind == "org":
+                found += named[""]
+            elif kind == "tag":
+                for tag, value in payer.tags.items():
+                    found += named.get(f"{tag}={value}", ())
+            elif kind == "model":
+                found += named.get(payer.model, ())
+                if model != payer.model:
+                    found += named.get(model, ())
+            else:
+                name = provider if kind == "provider" else _NAME_OF[kind](payer)
+                found += named.get(name, ())
         return tuple(found)
+
+
+_NAME_OF: dict[Kind, Callable[[Payer], str]] = {
+    "team": attrgetter("team"),
+    "project": attrgetter("project"),
+    "key": attrgetter("key"),
+    "user": attrgetter("user"),
+}
 
 
 def span_now(budget: Budget, at_ns: int) -> Span:

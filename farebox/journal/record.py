@@ -117,6 +117,8 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag="D1", gc=False):
         total_ns: from sending to the end.
         gateway_ns: time spent inside Farebox, waiting for the provider left out.
         reported_femto: what the provider says the attempt cost, femtodollars, or None where it says nothing.
+        charged_femto: what budgets in USD are charged, where that is not the cost: of an attempt that broke off only
+            a floor is known, so they are charged the most it can have cost; else None.
     """
 
     attempt: str
@@ -140,6 +142,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag="D1", gc=False):
     total_ns: int
     gateway_ns: int
     reported_femto: int | None = None
+    charged_femto: int | None = None
 
 
 Record = Sent | Done

@@ -26,6 +26,8 @@ class Profile(msgspec.Struct, frozen=True):
         passes_headers: prefixes of answer headers that are handed to the client.
         asks_headers: request headers of the client that the provider understands and that are handed on.
         cap_field: the field of a chat or messages request that limits the output of one choice.
+        fastest_tokens_per_s: more than any model there writes in a second, over all choices: what an answer that
+            broke off can have cost is bounded by it.
     """
 
     kind: str
@@ -40,6 +42,7 @@ class Profile(msgspec.Struct, frozen=True):
     passes_headers: tuple[str, ...]
     asks_headers: tuple[str, ...]
     cap_field: str = "max_tokens"
+    fastest_tokens_per_s: int = 10_000
 
 
 _OPENAI_PATHS: dict[Operation, str] = {"chat": "/chat/completions", "embeddings": "/embeddings"}
@@ -63,6 +66,7 @@ PROFILES: dict[str, Profile] = {
             passes_headers=(*_RETRY_HEADERS, "x-ratelimit-", "openai-processing-ms", "openai-version"),
             asks_headers=("openai-beta", "idempotency-key"),
             cap_field="max_completion_tokens",
+            fastest_tokens_per_s=2_000,
         ),
         Profile(
             kind="openai-compatible",

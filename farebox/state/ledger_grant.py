@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from farebox.budgets.authority import Granted, Refused, Share, StoreUnavailable, Want, WriterClosed
 from farebox.budgets.ledger import grant
-from farebox.state.ledger_rows import BalanceRow, BudgetRow, Rows, SliceRow
+from farebox.state.ledger_rows import Rows
 from farebox.state.ledger_spans import Counted, count
+from farebox.state.ledger_values import BalanceRow, BudgetRow, SliceRow
 
 # How long writers are asked to give back what is free: longer than they sleep between two looks.
 _WANTED_NS = 1_000_000_000

@@ -9,9 +9,10 @@ from farebox.budgets.account import Account
 from farebox.budgets.plan import UNITS, Budget, Unit
 from farebox.budgets.window import Window, read_window
 from farebox.errors import ConfigError
-from farebox.state.ledger_rows import BudgetRow, Rows
+from farebox.state.ledger_rows import Rows
 from farebox.state.ledger_schema import MAX_DIGITS
 from farebox.state.ledger_spans import count
+from farebox.state.ledger_values import BudgetRow
 
 _WALLET_WINDOW = read_window("lifetime")
 _MOST_PERCENT = 1000
@@ -112,7 +113,14 @@ def _place(rows: Rows, budget: Budget) -> Budget:
     if found.wallet and budget.limit not in {0, found.limit}:
         raise ConfigError(f"{budget.account}: the limit of a wallet is what was paid in; top it up instead")
     limit = found.limit if found.wallet else budget.limit
-    changed = msgspec.structs.replace(found, limit=limit, hard=budget.hard, alerts=budget.alerts)
+    changed = msgspec.structs.replace(
+        found,
+        limit=limit,
+        hard=budget.hard,
+        alerts=budget.alerts,
+        call_limit=budget.call_limit,
+        stated=budget.stated,
+    )
     if changed == found:
         return found
     _change(rows, rows.lock([found.id])[found.id], changed)
@@ -169,6 +177,8 @@ def _check(budget: Budget) -> None:
         raise ConfigError(f"{where}: unit {budget.unit!r}; there are {', '.join(UNITS)}")
     if not 0 <= budget.limit < 10**MAX_DIGITS:
         raise ConfigError(f"{where}: the limit must be 0 or more, with at most {MAX_DIGITS} digits")
+    if budget.call_limit is not None and not 0 <= budget.call_limit < 10**MAX_DIGITS:
+        raise ConfigError(f"{where}: the limit per call must be 0 or more, with at most {MAX_DIGITS} digits")
     if list(budget.alerts) != sorted({p for p in budget.alerts if 0 < p <= _MOST_PERCENT}):
         raise ConfigError(f"{where}: alerts are rising percentages from 1 to {_MOST_PERCENT}, such as 50, 80, 100")
     if budget.unit == "concurrency" and budget.window.kind != "lifetime":

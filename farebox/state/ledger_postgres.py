@@ -16,8 +16,9 @@ from psycopg import errors
 
 from farebox.budgets.authority import StoreUnavailable
 from farebox.clock import Clock
-from farebox.state.ledger_rows import Result, Row, Rows
+from farebox.state.ledger_rows import Result, Rows
 from farebox.state.ledger_schema import check_version, postgres_tables
+from farebox.state.ledger_values import Row
 
 _SCHEMA = "farebox"
 _ATTEMPTS = 5

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import msgspec
 
 from farebox.budgets.authority import Alert, Overrun, Reported, Share, Total
-from farebox.budgets.ledger import correct, report
+from farebox.budgets.ledger import Slice, correct, report
 from farebox.errors import ConfigError
 from farebox.state.ledger_grant import admit, is_cap, share_of
-from farebox.state.ledger_rows import BalanceRow, BudgetRow, Rows, SliceRow
+from farebox.state.ledger_rows import Rows
 from farebox.state.ledger_spans import balances_at, count
+from farebox.state.ledger_values import BalanceRow, BudgetRow, SliceRow
 
 # A posted line collects what one writer spends in one span for so long: a statement has lines per hour, not per call.
 _LINE_NS = 3_600_000_000_000
@@ -92,7 +93,7 @@ def _merge(totals: Sequence[Total]) -> dict[tuple[str, str], Total]:
     for total in totals:
         pair = (total.budget, total.span_id)
         other = said.get(pair, total)
-        amounts = (max(getattr(total, name), getattr(other, name)) for name in ("spent", "released", "granted"))
+        amounts = (max(getattr(total, name), getattr(other, name)) for name in ("spent", "released", "granted", "over"))
         said[pair] = Total(*pair, *amounts)
     return said
 
@@ -106,7 +107,9 @@ def _post(
     released = share.released
     is_learned = _learn(row, balance, share, total)
     last_release = max(0, share.granted - max(share.spent, total.spent))
-    over = report(balance, share, spent=total.spent, released=last_release if is_last else total.released)
+    totals = Slice(spent=total.spent, released=last_release if is_last else total.released, over=total.over)
+    closes = is_cap(row) and row.budget.unit == "usd"
+    over = report(balance, share, totals, closes=closes)
     if is_learned:
         balance.permit()
         taken.permitted.add(balance.budget)
@@ -115,9 +118,9 @@ def _post(
         if row.budget.unit == "usd":
             _collect(rows, at, share, before, taken)
         taken.touched.setdefault(balance.budget, []).append(balance)
-    if over:
+    if over and closes:
         taken.overruns.append(Overrun(balance.budget, balance.span, over))
-        rows.add_movement(at, "overdraft", over, "spent beyond what was granted")
+        rows.add_movement(at, "overdraft", over, "attempts cost more than was reserved for them")
     if is_last and share.released > released:
         rows.add_movement(at, "close", share.released - released)
     taken.shares.append(share_of(balance, share))

@@ -10,82 +10,30 @@ Locks are taken in one order everywhere: the plan, the writer, then budgets from
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
-import msgspec
-
 from farebox.budgets.account import KINDS, Account
 from farebox.budgets.authority import Movement, MovementKind
-from farebox.budgets.ledger import Balance, Slice
 from farebox.budgets.plan import Budget
-from farebox.budgets.window import Span, read_window
+from farebox.state.ledger_values import (
+    BalanceRow,
+    BudgetRow,
+    Row,
+    SliceRow,
+    balance_values,
+    budget_values,
+    read_balance,
+    read_budget,
+    read_slice,
+    slice_values,
+)
 
 Result = TypeVar("Result")
-Row = tuple[Any, ...]
-_BUDGET = "id, kind, name, unit, period, zone, cap, hard, alerts, created_ns, generation, wallet, source"
+_BUDGET = (
+    "id, kind, name, unit, period, zone, cap, hard, alerts, created_ns, generation, wallet, source, call_cap, stated"
+)
 _BALANCE = "budget, span, generation, start_ns, end_ns, cap, posted, held, overdraft, carried, closed, alerted"
-_SLICE = "budget, span, writer, granted, released, spent, line, line_ns, line_from"
+_SLICE = "budget, span, writer, granted, released, spent, over, line, line_ns, line_from"
 _KEPT = "removed_ns, used_ns, wanted_ns, forgotten_ns"
 _ORDER = "ORDER BY rank, name, id"
-
-
-class BudgetRow(msgspec.Struct):
-    """A budget with what the ledger keeps beside it.
-
-    Attributes:
-        budget: as in the plan.
-        removed: whether it is out of force; its ledger stays.
-        used_ns: start of the latest span that was used: no earlier one is used again.
-        wanted_ns: until when free slices of it are wanted back.
-        forgotten_ns: spans that ended before and are not there were dropped.
-    """
-
-    budget: Budget
-    removed: bool
-    used_ns: int
-    wanted_ns: int
-    forgotten_ns: int
-
-
-class BalanceRow(Balance, kw_only=True):
-    """A balance with its place.
-
-    Attributes:
-        budget: id.
-        span: of the window.
-        generation: of the budget when the span began.
-        carried: what lies beyond the limit by permission: taken before the limit was lowered, before a copy of the
-            ledger was restored, or under a soft budget.
-        alerted: the highest percentage that was alerted.
-    """
-
-    budget: str
-    span: Span
-    generation: int
-    carried: int = 0
-    alerted: int = 0
-
-    def permit(self) -> None:
-        """Let what lies beyond the limit complete."""
-        self.carried = max(self.carried, self.posted + self.held - self.limit - self.overdraft)
-
-
-class SliceRow(Slice, kw_only=True):
-    """A slice with its place, and the line of the ledger that collects what is posted from it.
-
-    Attributes:
-        budget: id.
-        span_id: of the window.
-        writer: whose.
-        line: number of the line, 0 for none.
-        line_ns: when the line began.
-        line_from: what was spent before it.
-    """
-
-    budget: str
-    span_id: str
-    writer: str
-    line: int = 0
-    line_ns: int = 0
-    line_from: int = 0
 
 
 class Store(Protocol):
@@ -143,7 +91,7 @@ class Rows:
         where, values = ("AND kind = ? AND name = ?", (account.kind, account.name)) if account else ("", ())
         found = self._run(f"SELECT {_BUDGET}, {_KEPT} FROM budgets "
                           f"WHERE removed_ns IS NULL {where} {_ORDER}", values)  # fmt: skip
-        return [_budget_row(row) for row in found]
+        return [read_budget(row) for row in found]
 
     def lock(self, ids: Iterable[str]) -> dict[str, BudgetRow]:
         """Lock budgets in canonical order, removed ones too; return those that there are."""
@@ -152,7 +100,7 @@ class Rows:
             return {}
         found = self._run(f"SELECT {_BUDGET}, {_KEPT} FROM budgets "
                           f"WHERE id IN ({_marks(unique)}) {_ORDER} {self._lock}", unique)  # fmt: skip
-        return {row[0]: _budget_row(row) for row in found}
+        return {row[0]: read_budget(row) for row in found}
 
     def wanted(self) -> tuple[str, ...]:
         """Return the budgets whose free slices are wanted back."""
@@ -161,14 +109,14 @@ class Rows:
     def insert_budget(self, budget: Budget) -> None:
         """Add a budget."""
         self._write(
-            f"INSERT INTO budgets ({_BUDGET}, rank) VALUES ({_marks(range(14))})",
-            (budget.id, *_budget_values(budget), KINDS.index(budget.account.kind)),
+            f"INSERT INTO budgets ({_BUDGET}, rank) VALUES ({_marks(range(16))})",
+            (budget.id, *budget_values(budget), KINDS.index(budget.account.kind)),
         )
 
     def update_budget(self, budget: Budget) -> None:
         """Write a budget's fields."""
         columns = ", ".join(f"{column} = ?" for column in _BUDGET.split(", ")[1:])
-        self._write(f"UPDATE budgets SET {columns} WHERE id = ?", (*_budget_values(budget), budget.id))
+        self._write(f"UPDATE budgets SET {columns} WHERE id = ?", (*budget_values(budget), budget.id))
 
     def remove_budget(self, budget_id: str) -> None:
         """Take a budget out of force."""
@@ -212,12 +160,12 @@ class Rows:
         where = " OR ".join(["budget = ? AND generation = ? AND start_ns >= ?"] * len(asked))
         values = [value for ask in asked for value in ask]
         found = self._run(f"SELECT {_BALANCE} FROM balances WHERE {where} ORDER BY budget, start_ns", values)
-        return [_balance_row(row) for row in found]
+        return [read_balance(row) for row in found]
 
     def balances(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], BalanceRow]:
         """Return balances by (budget id, span id)."""
         found = self._run(f"SELECT {_BALANCE} FROM balances WHERE (budget, span) IN ({_pairs(pairs)})", _flat(pairs))
-        return {(row[0], row[1]): _balance_row(row) for row in found}
+        return {(row[0], row[1]): read_balance(row) for row in found}
 
     def slices(self, writer: str, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], SliceRow]:
         """Return a writer's slices by (budget id, span id)."""
@@ -225,26 +173,26 @@ class Rows:
             f"SELECT {_SLICE} FROM slices WHERE writer = ? AND (budget, span) IN ({_pairs(pairs)})",
             (writer, *_flat(pairs)),
         )
-        return {(row[0], row[1]): _slice_row(row) for row in found}
+        return {(row[0], row[1]): read_slice(row) for row in found}
 
     def slices_of(self, *, writer: str = "", budget: str = "", span_id: str = "") -> list[SliceRow]:
         """Return all slices of a writer, or of a span of a budget, or all that there are."""
         where, values = ("WHERE writer = ?", [writer]) if writer else ("", [])
         if budget:
             where, values = "WHERE budget = ? AND span = ?", [budget, span_id]
-        return [_slice_row(row) for row in self._run(f"SELECT {_SLICE} FROM slices {where}", values)]
+        return [read_slice(row) for row in self._run(f"SELECT {_SLICE} FROM slices {where}", values)]
 
     def all_balances(self) -> list[BalanceRow]:
         """Return every balance."""
-        return [_balance_row(row) for row in self._run(f"SELECT {_BALANCE} FROM balances ORDER BY budget, span", ())]
+        return [read_balance(row) for row in self._run(f"SELECT {_BALANCE} FROM balances ORDER BY budget, span", ())]
 
     def save_balances(self, balances: Sequence[BalanceRow]) -> None:
         """Write balances, new or not."""
-        self._write_many(_upsert("balances", _BALANCE, 2), [_balance_values(balance) for balance in balances])
+        self._write_many(_upsert("balances", _BALANCE, 2), [balance_values(balance) for balance in balances])
 
     def save_slices(self, slices: Sequence[SliceRow]) -> None:
         """Write slices, new or not."""
-        self._write_many(_upsert("slices", _SLICE, 3), [_slice_values(share) for share in slices])
+        self._write_many(_upsert("slices", _SLICE, 3), [slice_values(share) for share in slices])
 
     def drop_span(self, budget: str, span_id: str) -> None:
         """Drop a span, its slices and its posted lines."""
@@ -293,7 +241,7 @@ class Rows:
         """Return all budgets that ever were, by id, of one account or all."""
         where, values = ("WHERE kind = ? AND name = ?", (account.kind, account.name)) if account else ("", ())
         found = self._run(f"SELECT {_BUDGET}, {_KEPT} FROM budgets {where}", values)
-        return {row[0]: _budget_row(row).budget for row in found}
+        return {row[0]: read_budget(row).budget for row in found}
 
     def _write(self, statement: str, values: Sequence[Any]) -> None:
         self.changed = True
@@ -329,81 +277,3 @@ def _upsert(table: str, columns: str, keys: int) -> str:
         f"INSERT INTO {table} ({columns}) VALUES ({_marks(names)}) "
         f"ON CONFLICT ({', '.join(names[:keys])}) DO UPDATE SET {changes}"
     )
-
-
-def _budget_row(row: Row) -> BudgetRow:
-    (identity, kind, name, unit, period, zone, cap, hard, alerts, created_ns, generation, wallet, source) = row[:13]
-    budget = Budget(
-        id=identity,
-        account=Account(kind, name),
-        unit=unit,
-        window=read_window(period, zone or "UTC"),
-        limit=int(cap),
-        hard=bool(hard),
-        alerts=tuple(int(percent) for percent in alerts.split(",") if percent),
-        created_ns=created_ns,
-        generation=generation,
-        wallet=bool(wallet),
-        source=source,
-    )
-    return BudgetRow(budget, row[13] is not None, *row[14:])
-
-
-def _budget_values(budget: Budget) -> Row:
-    """Return the values of the columns of a budget after its id."""
-    return (
-        budget.account.kind,
-        budget.account.name,
-        budget.unit,
-        str(budget.window),
-        budget.window.zone,
-        str(budget.limit),
-        int(budget.hard),
-        ",".join(map(str, budget.alerts)),
-        budget.created_ns,
-        budget.generation,
-        int(budget.wallet),
-        budget.source,
-    )
-
-
-def _balance_row(row: Row) -> BalanceRow:
-    budget, span_id, generation, start_ns, end_ns, cap, posted, held, overdraft, carried, closed, alerted = row
-    return BalanceRow(
-        limit=int(cap),
-        posted=int(posted),
-        held=int(held),
-        overdraft=int(overdraft),
-        closed=bool(closed),
-        budget=budget,
-        span=Span(span_id, start_ns, end_ns),
-        generation=generation,
-        carried=int(carried),
-        alerted=alerted,
-    )
-
-
-def _balance_values(row: BalanceRow) -> Row:
-    amounts = (row.limit, row.posted, row.held, row.overdraft, row.carried)
-    place = (row.budget, row.span.id, row.generation, row.span.start_ns, row.span.end_ns)
-    return (*place, *map(str, amounts), int(row.closed), row.alerted)
-
-
-def _slice_row(row: Row) -> SliceRow:
-    budget, span_id, writer, granted, released, spent, line, line_ns, line_from = row
-    return SliceRow(
-        granted=int(granted),
-        released=int(released),
-        spent=int(spent),
-        budget=budget,
-        span_id=span_id,
-        writer=writer,
-        line=line,
-        line_ns=line_ns,
-        line_from=int(line_from),
-    )
-
-
-def _slice_values(row: SliceRow) -> Row:
-    amounts = map(str, (row.granted, row.released, row.spent))
-    return row.budget, row.span_id, row.writer, *amounts, row.line, row.line_ns, str(row.line_from)

@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS budgets (
     id TEXT PRIMARY KEY, rank {big} NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, unit TEXT NOT NULL,
     period TEXT NOT NULL, zone TEXT NOT NULL, cap {amount} NOT NULL, hard {big} NOT NULL, alerts TEXT NOT NULL,
     created_ns {big} NOT NULL, generation {big} NOT NULL, wallet {big} NOT NULL, source TEXT NOT NULL,
+    call_cap {amount}, stated TEXT NOT NULL,
     removed_ns {big}, used_ns {big} NOT NULL DEFAULT 0, wanted_ns {big} NOT NULL DEFAULT 0,
     forgotten_ns {big} NOT NULL DEFAULT 0
 ){strict};
@@ -40,8 +41,8 @@ CREATE TABLE IF NOT EXISTS balances (
 CREATE INDEX IF NOT EXISTS balances_by_time ON balances (budget, generation, start_ns);
 CREATE TABLE IF NOT EXISTS slices (
     budget TEXT NOT NULL, span TEXT NOT NULL, writer TEXT NOT NULL REFERENCES writers (id), granted {amount} NOT NULL,
-    released {amount} NOT NULL, spent {amount} NOT NULL, line {big} NOT NULL, line_ns {big} NOT NULL,
-    line_from {amount} NOT NULL,
+    released {amount} NOT NULL, spent {amount} NOT NULL, over {amount} NOT NULL, line {big} NOT NULL,
+    line_ns {big} NOT NULL, line_from {amount} NOT NULL,
     PRIMARY KEY (budget, span, writer)
 ){strict};
 CREATE INDEX IF NOT EXISTS slices_by_writer ON slices (writer);

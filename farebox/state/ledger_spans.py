@@ -8,7 +8,8 @@ import msgspec
 
 from farebox.budgets.plan import Budget, span_now
 from farebox.budgets.window import Span, Window, counted_from, span_at
-from farebox.state.ledger_rows import BalanceRow, BudgetRow, Rows
+from farebox.state.ledger_rows import Rows
+from farebox.state.ledger_values import BalanceRow, BudgetRow
 
 _NS = 1_000_000_000
 _AT_ONCE = 100  # budgets in one statement

@@ -11,8 +11,9 @@ from typing import Any
 
 from farebox.budgets.authority import StoreUnavailable
 from farebox.clock import Clock
-from farebox.state.ledger_rows import Result, Row, Rows
+from farebox.state.ledger_rows import Result, Rows
 from farebox.state.ledger_schema import check_version, sqlite_tables
+from farebox.state.ledger_values import Row
 
 # How long a transaction waits for others, and how long at a time: SQLite's own waiting soon sleeps 100 ms at a time.
 WAIT_S = 2.0

@@ -6,8 +6,9 @@ from farebox.budgets.account import Account
 from farebox.budgets.authority import Movement, Status, Violation
 from farebox.budgets.plan import Budget
 from farebox.budgets.window import Span, counted_from
-from farebox.state.ledger_rows import BalanceRow, Rows, SliceRow, read_movement
+from farebox.state.ledger_rows import Rows, read_movement
 from farebox.state.ledger_spans import Counted, count
+from farebox.state.ledger_values import BalanceRow, SliceRow
 
 Pair = tuple[str, str]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from farebox.budgets.account import Account, Payer, path_of, read_account
+from farebox.budgets.account import read_account
 from farebox.errors import ConfigError
 
 
@@ -32,17 +32,3 @@ def test_what_is_no_account_says_what_one_looks_like(text: str, words: str) -> N
     with pytest.raises(ConfigError) as refused:
         read_account(text)
     assert words in str(refused.value)
-
-
-def test_a_call_is_charged_from_the_organisation_down() -> None:
-    payer = Payer("search", "", "ci", "u1", {"b": "2", "a": "1"}, "gpt-5")
-    assert [str(account) for account in path_of(payer)] == [
-        "org",
-        "team:search",
-        "key:ci",
-        "user:u1",
-        "tag:a=1",
-        "tag:b=2",
-        "model:gpt-5",
-    ]
-    assert path_of(Payer("", "", "", "", {}, "")) == (Account("org"),)

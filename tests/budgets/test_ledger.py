@@ -79,7 +79,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self._deliver(*data.draw(st.sampled_from(self.old)))
 
     def _deliver(self, writer: int, b: int, spent: int, released: int) -> None:
-        report(self.balances[b], self.slices[writer, b], spent=spent, released=released)
+        report(self.balances[b], self.slices[writer, b], Slice(spent=spent, released=released))
 
     @rule(writer=st.integers(0, WRITERS - 1))
     def crash(self, writer: int) -> None:
@@ -92,7 +92,7 @@ class LedgerMachine(RuleBasedStateMachine):
             for _ in range(2):  # recovery is killed and done again
                 share.granted = max(share.granted, purse.granted)
                 released = share.granted - purse.spent
-                report(self.balances[b], share, spent=purse.spent, released=released)
+                report(self.balances[b], share, Slice(spent=purse.spent, released=released, over=purse.over))
             purse.released, purse.granted = share.released, share.granted
 
     @rule(b=st.integers(0, BUDGETS - 1), limit=st.integers(0, 20_000))
@@ -160,7 +160,7 @@ def test_a_rolling_window_counts_what_lies_elsewhere() -> None:
 def test_an_overrun_is_an_overdraft_and_closes_the_account() -> None:
     balance, share = Balance(1_000), Slice()
     grant(balance, share, 100, writers=1)
-    assert report(balance, share, spent=350, released=0) == 250
+    assert report(balance, share, Slice(spent=350)) == 250
     assert (balance.posted, balance.held, balance.overdraft, balance.closed) == (350, 0, 250, True)
     assert grant(balance, share, 1, writers=1) == 0
 

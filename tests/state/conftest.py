@@ -72,5 +72,5 @@ def opened(store_url, tmp_path, clock) -> Iterator[Callable[[], Authority]]:
 
 
 @pytest.fixture
-def authority(opened) -> Authority:
+def authority(opened: Callable[[], Authority]) -> Authority:
     return opened()
