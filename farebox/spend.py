@@ -87,14 +87,16 @@ def read_claim(text: str) -> Claim:
 def used_by(sent: Sent, done: Done) -> Amounts:
     """Return what an attempt has used.
 
-    What is not known is what was held for it: the cost where it is unpriced, the tokens where its usage could not be
-    read. Of what broke off it is the most that it can have been. What provably never left has used nothing.
+    What is not known is what was held for it: the cost where it is unpriced or assumed, the tokens where its usage
+    could not be read. Of what broke off it is the most that it can have been. What provably never left has used
+    nothing.
     """
     if done.outcome == "unreachable" and not done.flags:
         return NOTHING
     femto = done.charged_femto
     if femto is None:
-        femto = sent.hold_femto if done.total_femto is None else done.total_femto
+        is_known = done.total_femto is not None and not ("assumed" in done.flags and sent.hold_femto)
+        femto = done.total_femto if is_known and done.total_femto is not None else sent.hold_femto
     if done.total_femto is None and not done.meters:
         return Amounts(femto, sent.hold_input, sent.hold_output, 1, 0)
     taken = output = 0

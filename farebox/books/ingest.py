@@ -2,9 +2,9 @@
 
 One pass: take the lock; clear away what a crash left; read each writer's journal on; for every haul announce
 the Parquet files in the manifest, write, sync and rename them, and then in one transaction let them count, move
-the positions, and note which attempts are open. Dead writers are drained, recovered and drained again. Killed
-before that transaction, the next pass removes the files and reads the same records again; killed after it,
-nothing is left to do.
+the positions, note which attempts are open and add up what was used of budgets. Dead writers are drained, recovered
+and drained again. Killed before that transaction, the next pass removes the files and reads the same records again;
+killed after it, nothing is left to do.
 
 The first end of an attempt counts. A later one, written by a process thought dead, is kept as a finding.
 """
@@ -31,6 +31,7 @@ from farebox.clock import Clock, SystemClock
 from farebox.journal.record import Done, Sent
 from farebox.journal.recover import is_dead, recover_instance
 from farebox.journal.segment import instances_of
+from farebox.spend import spent_of
 
 Fault = Callable[[str], None]
 
@@ -190,6 +191,7 @@ class _Pass:
                 self._manifest.put_position(writer, segment, position)
             self._manifest.put_open(list(haul.opened.values()))
             self._manifest.end_open(haul.ended)
+            self._manifest.add_spent(_sum_spent(haul.pairs))
             fresh = [each for each in findings if self._manifest.put_finding(each)]
             for name in closing:
                 self._manifest.close_writer(name, self._now_ns)
@@ -247,6 +249,17 @@ def _by_day(pairs: list[Pair]) -> dict[int, list[Pair]]:
     for day in days.values():
         day.sort(key=lambda pair: pair.sent.at_ns)  # what was sent together is read together
     return days
+
+
+def _sum_spent(pairs: list[Pair]) -> dict[tuple[str, str, str], tuple[int, int]]:
+    """Return what attempts used of their budgets, by writer, budget and window."""
+    sums: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for pair in pairs:
+        for claim, amount, over in spent_of(pair.sent, pair.done):
+            key = (pair.writer, claim.budget, claim.span_id)
+            before = sums.get(key, (0, 0))
+            sums[key] = before[0] + amount, before[1] + over
+    return sums
 
 
 def _refused(pair: Pair, reason: str, now_ns: int) -> Finding:

@@ -6,7 +6,7 @@ an attempt is in the books exactly once wherever a crash falls.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,10 @@ CREATE TABLE IF NOT EXISTS open_attempt (
 CREATE TABLE IF NOT EXISTS file (
     id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, day INTEGER NOT NULL, state TEXT NOT NULL,
     rows INTEGER NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL, changed_ns INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS spent (
+    writer TEXT NOT NULL, budget TEXT NOT NULL, span TEXT NOT NULL, amount TEXT NOT NULL, over TEXT NOT NULL,
+    PRIMARY KEY (writer, budget, span)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unswept (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS file_by_state ON file (state, day);
 CREATE TABLE IF NOT EXISTS finding (
     kind TEXT NOT NULL, writer TEXT NOT NULL, segment TEXT NOT NULL, at_offset INTEGER NOT NULL,
@@ -148,11 +152,41 @@ class Manifest:
         return dict(self._db.execute("SELECT name, closed_ns FROM writer"))
 
     def close_writer(self, name: str, now_ns: int) -> None:
-        """Record that a dead writer's journal is completely in the books."""
+        """Record that a dead writer's journal is completely in the books; the ledger of budgets is to be told."""
         self._db.execute("INSERT OR IGNORE INTO writer VALUES (?, ?)", (name, now_ns))
+        self._db.execute("INSERT OR IGNORE INTO unswept VALUES (?)", (name,))
+
+    def add_spent(self, spent: Mapping[tuple[str, str, str], tuple[int, int]]) -> None:
+        """Add what attempts used to the totals of (writer, budget id, window id): an amount, and what is over holds.
+
+        Amounts go beyond 64 bits, so they are texts of whole numbers, added here.
+        """
+        for key, (amount, over) in spent.items():
+            row = self._db.execute(
+                "SELECT amount, over FROM spent WHERE writer = ? AND budget = ? AND span = ?", key
+            ).fetchone()
+            before = (int(row[0]), int(row[1])) if row else (0, 0)
+            self._db.execute(
+                "INSERT OR REPLACE INTO spent VALUES (?, ?, ?, ?, ?)",
+                (*key, str(before[0] + amount), str(before[1] + over)),
+            )
+
+    def spent_by(self, writer: str) -> list[tuple[str, str, int, int]]:
+        """Return a writer's totals: budget id, window id, amount and what is over holds."""
+        rows = self._db.execute("SELECT budget, span, amount, over FROM spent WHERE writer = ?", (writer,))
+        return [(budget, span, int(amount), int(over)) for budget, span, amount, over in rows]
+
+    def unswept_writers(self) -> list[str]:
+        """Return the dead writers of which the ledger of budgets has not been told, oldest first."""
+        return [row[0] for row in self._db.execute("SELECT name FROM unswept ORDER BY name")]
+
+    def mark_swept(self, writer: str) -> None:
+        """Record that the ledger has a dead writer's totals; they are not needed any more."""
+        self._db.execute("DELETE FROM spent WHERE writer = ?", (writer,))
+        self._db.execute("DELETE FROM unswept WHERE name = ?", (writer,))
 
     def forget_writer(self, name: str) -> None:
-        """Drop everything about a writer whose directory is gone."""
+        """Drop everything about a writer whose directory is gone, but for what the ledger of budgets is to be told."""
         self._db.execute("DELETE FROM segment WHERE writer = ?", (name,))
         self._db.execute("DELETE FROM writer WHERE name = ?", (name,))
 

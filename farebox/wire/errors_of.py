@@ -32,6 +32,7 @@ ANTHROPIC_TYPES: dict[int, str] = {
 # https://platform.openai.com/docs/guides/error-codes and recorded answers: a wrong key and an unknown model
 # are invalid_request_error there too, told apart by the code.
 OPENAI_TYPES: dict[int, str] = {
+    402: "insufficient_quota",
     403: "permission_error",
     429: "rate_limit_error",
 }
