@@ -75,6 +75,35 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     project: str = ""
 
 
+class BudgetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One ``[[budgets]]`` table: a cap on what an account may use.
+
+    Attributes:
+        account: ``org``, ``team:NAME``, ``project:NAME``, ``key:NAME``, ``user:NAME``, ``tag:KEY=VALUE``,
+            ``model:NAME`` or ``provider:NAME``.
+        amount: of money, as text such as ``"250.00"`` or a whole number.
+        currency: of the amount; another than USD is converted at its dated rate.
+        unit: what is counted where it is not money: requests, input_tokens, output_tokens, tokens, concurrency.
+        limit: how many of them.
+        window: minute, hour, day, week, month, lifetime or such as rolling:24h.
+        zone: IANA time zone of the window's calendar.
+        soft: whether it only alerts and refuses nothing.
+        alerts: percentages at which an alert is raised.
+        per_call: the most that one call may use: an amount of money, or a count.
+    """
+
+    account: Name
+    amount: str | int | None = None
+    currency: str = "USD"
+    unit: str = "usd"
+    limit: int | None = None
+    window: str = "month"
+    zone: str = "UTC"
+    soft: bool = False
+    alerts: tuple[int, ...] = ()
+    per_call: str | int | None = None
+
+
 class Spending(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The ``[spending]`` table.
 
@@ -120,6 +149,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     keys: tuple[Key, ...] = ()
     limits: Limits = Limits()
     spending: Spending = Spending()
+    budgets: tuple[BudgetTable, ...] = ()
 
 
 def parse(text: str, source: str, secret: Callable[[str], str], kinds: frozenset[str]) -> Config:

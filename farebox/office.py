@@ -21,6 +21,7 @@ from farebox.journal.record import Done, Sent
 from farebox.meter import lost
 from farebox.prices.book import PriceBook
 from farebox.state.archive import use_book
+from farebox.state.budget_tables import budgets_of
 from farebox.state.ledger_authority import open_authority
 from farebox.state.settings import Settings, load_settings
 
@@ -52,7 +53,10 @@ class Office:
         self._data_dir = settings.data_dir
         self._authority = authority
         self._alarm = alarm
-        self._assume = partial(assume_lost, use_book(settings.data_dir, settings.price_files))
+        book = use_book(settings.data_dir, settings.price_files)
+        self._budgets = budgets_of(settings.config, book, time.time_ns())
+        self._aligned: bool = False
+        self._assume = partial(assume_lost, book)
         self._watch = DeathWatch(settings.data_dir)
         self._due: dict[str, float] = {}
         self._lost: bool = False
@@ -64,6 +68,8 @@ class Office:
             now_s: the instant.
             last: whether it is the last time, so that everything is brought into the books.
         """
+        if not self._aligned:
+            self._ask(self._align)
         if self._watch.has_new_dead() or last or self._is_due("ingest", _TICK_S, now_s):
             self._due["ingest"] = now_s + _TICK_S
             self._ingest()
@@ -95,6 +101,11 @@ class Office:
             self._lost = True
         else:
             self._lost = False
+
+    def _align(self) -> None:
+        """Put the budgets of the configuration into the ledger, and take those out that are not in it any more."""
+        self._authority.align(self._budgets)
+        self._aligned = True
 
     def _sweep(self) -> None:
         for answer in sweep(self._data_dir, self._authority):

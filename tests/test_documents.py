@@ -18,7 +18,16 @@ PAGE = (ROOT / "docs" / "configuration.md").read_text()
 
 @pytest.mark.parametrize(
     "table",
-    [config.Config, config.Provider, config.Model, config.Target, config.Key, config.Limits],
+    [
+        config.Config,
+        config.Provider,
+        config.Model,
+        config.Target,
+        config.Key,
+        config.Limits,
+        config.BudgetTable,
+        config.Spending,
+    ],
     ids=lambda t: t.__name__,
 )
 def test_every_key_is_documented(table: type[msgspec.Struct]) -> None:

@@ -21,16 +21,20 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("name")
+@click.option("--team", default="", help="Team that the key belongs to.")
+@click.option("--project", default="", help="Project that the key belongs to.")
 @data_dir_option
 @json_option
-def create(name: str, data_dir: Path, as_json: bool) -> None:
+def create(name: str, team: str, project: str, data_dir: Path, as_json: bool) -> None:
     """Create a key for NAME; it is shown once.
 
     From the first key on, every call needs one.
     """
     if not name.strip() or len(name) > 200:
         raise click.UsageError("NAME must have 1 to 200 characters.")
-    row, key = _store(data_dir).create(name, time.time_ns())
+    if len(team) > 200 or len(project) > 200:
+        raise click.UsageError("--team and --project have at most 200 characters.")
+    row, key = _store(data_dir).create(name, time.time_ns(), team, project)
     if as_json:
         click.echo(msgspec.json.encode({**_as_dict(row), "key": key}))
         return
@@ -50,10 +54,10 @@ def list_keys(data_dir: Path, as_json: bool) -> None:
     if not rows:
         click.echo("No key has been created. Create one with 'farebox keys create NAME'.")
         return
-    table = Table("id", "name", "created", "state", box=None, pad_edge=False)
+    table = Table("id", "name", "team", "project", "created", "state", box=None, pad_edge=False)
     for row in rows:
         state = "valid" if row.revoked_ns is None else f"revoked {_when(row.revoked_ns)}"
-        table.add_row(row.id, row.name, _when(row.created_ns), state)
+        table.add_row(row.id, row.name, row.team, row.project, _when(row.created_ns), state)
     Console(highlight=False).print(table)
 
 
@@ -85,4 +89,11 @@ def _when(at_ns: int) -> str:
 def _as_dict(row: KeyRow) -> dict[str, str | None]:
     created = datetime.fromtimestamp(row.created_ns / 1e9, UTC).isoformat()
     revoked = None if row.revoked_ns is None else datetime.fromtimestamp(row.revoked_ns / 1e9, UTC).isoformat()
-    return {"id": row.id, "name": row.name, "created": created, "revoked": revoked}
+    return {
+        "id": row.id,
+        "name": row.name,
+        "team": row.team or None,
+        "project": row.project or None,
+        "created": created,
+        "revoked": revoked,
+    }

@@ -10,6 +10,9 @@ from farebox.errors import FareboxError
 COMMANDS: Commands = {
     "serve": ("serve", "serve", "Start the gateway."),
     "keys": ("keys", "keys", "Create, list and revoke virtual keys."),
+    "budgets": ("budgets", "budgets", "Cap what accounts may spend."),
+    "limits": ("limits", "limits", "Limit requests, tokens and calls under way."),
+    "wallets": ("wallets", "wallets", "Prepaid money: top up, balance, statement."),
     "audit": ("audit", "audit", "What was called, what it cost and why."),
     "calls": ("calls", "calls", "List calls, or explain one line by line."),
     "price": ("price", "price", "Explain what a request costs, or price a stream of them."),

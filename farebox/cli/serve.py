@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 import click
 import msgspec
 
+from farebox.budgets.authority import StoreUnavailable
 from farebox.cli.options import config_option, data_dir_option, find_config
 from farebox.config import Config
 from farebox.errors import ConfigError
 from farebox.route import check_endpoints
+from farebox.state.budget_tables import budgets_of
 from farebox.state.keys import KeyStore, load_pepper
+from farebox.state.ledger_authority import LEDGER, open_authority
 from farebox.state.pricebook import load_book
 from farebox.state.settings import Spec, read_config
 from farebox.supervise import Supervisor, check_address, is_loopback
@@ -46,6 +50,7 @@ def serve(config_path: Path | None, data_dir: Path, host: str, port: int, worker
     _check_access(config, address, data_dir)
     _check_prices(config, path)
     check_address(address, port)
+    caps = _align_budgets(config, path, data_dir)
     spec = Spec(
         config_path="" if path is None else str(path),
         data_dir=str(data_dir),
@@ -57,7 +62,7 @@ def serve(config_path: Path | None, data_dir: Path, host: str, port: int, worker
         spec = msgspec.structs.replace(spec, simulated=served.url, simulated_models=served.models)
         supervisor = Supervisor(spec, workers)
         supervisor.start()
-        click.echo(_greeting(address, port, config, data_dir))
+        click.echo(f"{_greeting(address, port, config, data_dir)}\n{caps}")
         sys.stdout.flush()
         supervisor.watch()
         supervisor.stop()
@@ -107,6 +112,30 @@ def _check_access(config: Config, address: str, data_dir: Path) -> None:
 def _check_prices(config: Config, path: Path | None) -> None:
     base = Path() if path is None else path.parent
     check_endpoints(config, load_book([base / name for name in config.prices]))
+
+
+def _align_budgets(config: Config, path: Path | None, data_dir: Path) -> str:
+    """Put the budgets of the configuration into the ledger before anybody calls; return what is in force.
+
+    A ledger that cannot be reached keeps nothing from starting: until it can, calls under hard budgets are refused.
+
+    Raises:
+        ConfigError: where a budget cannot be one.
+    """
+    base = Path() if path is None else path.parent
+    wanted = budgets_of(config, load_book([base / name for name in config.prices]), time.time_ns())
+    where = "Postgres" if config.spending.ledger else str(data_dir / LEDGER)
+    authority = open_authority(data_dir, config.spending.ledger or None)
+    try:
+        in_force = authority.align(wanted)
+    except StoreUnavailable as error:
+        click.echo(f"farebox: the ledger of budgets cannot be reached: {error.detail}", err=True)
+        return "The ledger of budgets cannot be reached: until it can, calls that it must admit are refused."
+    finally:
+        authority.close()
+    if not in_force:
+        return f"No budget caps spending. Set one: farebox budgets set org --amount 50 --data-dir {data_dir}"
+    return f"{len(in_force)} budgets and limits are in force; their ledger is in {where}."
 
 
 def _greeting(address: str, port: int, config: Config, data_dir: Path) -> str:

@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -24,9 +24,12 @@ CREATE TABLE IF NOT EXISTS keys (
     name TEXT NOT NULL,
     digest BLOB NOT NULL UNIQUE,
     created_ns INTEGER NOT NULL,
-    revoked_ns INTEGER
+    revoked_ns INTEGER,
+    team TEXT NOT NULL DEFAULT '',
+    project TEXT NOT NULL DEFAULT ''
 ) STRICT
 """
+_ADDED = ("team", "project")  # columns that older databases lack
 _MIN_PEPPER_BYTES = 16
 
 
@@ -37,6 +40,8 @@ class KeyRow(msgspec.Struct, frozen=True):
     name: str
     created_ns: int
     revoked_ns: int | None
+    team: str = ""
+    project: str = ""
 
 
 class KeyStore:
@@ -47,22 +52,29 @@ class KeyStore:
         self._pepper = pepper
         with closing(self._connect()) as database, database:
             database.execute(_SCHEMA)
+            there = {row[1] for row in database.execute("PRAGMA table_info(keys)")}
+            for column in _ADDED:
+                if column not in there:
+                    with suppress(sqlite3.OperationalError):  # another process was first
+                        database.execute(f"ALTER TABLE keys ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
 
-    def create(self, name: str, now_ns: int) -> tuple[KeyRow, str]:
+    def create(self, name: str, now_ns: int, team: str = "", project: str = "") -> tuple[KeyRow, str]:
         """Make a key; return its row and the key itself, which cannot be had again."""
         public = secrets.token_hex(6)
         key = f"fbx_{public}_{secrets.token_urlsafe(32)}"
         with closing(self._connect()) as database, database:
             database.execute(
-                "INSERT INTO keys (id, name, digest, created_ns) VALUES (?, ?, ?, ?)",
-                (public, name, digest(self._pepper, key), now_ns),
+                "INSERT INTO keys (id, name, digest, created_ns, team, project) VALUES (?, ?, ?, ?, ?, ?)",
+                (public, name, digest(self._pepper, key), now_ns, team, project),
             )
-        return KeyRow(public, name, now_ns, None), key
+        return KeyRow(public, name, now_ns, None, team, project), key
 
     def list(self) -> list[KeyRow]:
         """Return all keys, revoked ones included, oldest first."""
         with closing(self._connect()) as database:
-            rows = database.execute("SELECT id, name, created_ns, revoked_ns FROM keys ORDER BY created_ns, id")
+            rows = database.execute(
+                "SELECT id, name, created_ns, revoked_ns, team, project FROM keys ORDER BY created_ns, id"
+            )
             return [KeyRow(*row) for row in rows]
 
     def revoke(self, key: str, now_ns: int) -> KeyRow | None:
@@ -73,7 +85,9 @@ class KeyStore:
         """
         with closing(self._connect()) as database, database:
             found = database.execute(
-                "SELECT id, name, created_ns FROM keys WHERE revoked_ns IS NULL AND (id = ? OR name = ?)", (key, key)
+                "SELECT id, name, created_ns, team, project FROM keys "
+                "WHERE revoked_ns IS NULL AND (id = ? OR name = ?)",
+                (key, key),
             ).fetchall()
             if len(found) > 1:
                 raise ConfigError(
@@ -81,17 +95,20 @@ class KeyStore:
                 )
             if not found:
                 return None
-            identity, name, created_ns = found[0]
+            identity, name, created_ns, team, project = found[0]
             database.execute("UPDATE keys SET revoked_ns = ? WHERE id = ?", (now_ns, identity))
-        return KeyRow(identity, name, created_ns, now_ns)
+        return KeyRow(identity, name, created_ns, now_ns, team, project)
 
     def snapshot(self, configured: Iterable[ConfiguredKey]) -> KeyRing:
         """Return the valid keys: those of the database and those of the configuration."""
-        callers = {digest(self._pepper, key.key): Caller(f"config:{key.name}", key.name) for key in configured}
+        callers = {
+            digest(self._pepper, key.key): Caller(f"config:{key.name}", key.name, key.team, key.project)
+            for key in configured
+        }
         with closing(self._connect()) as database:
-            created = database.execute("SELECT id, name, digest, revoked_ns FROM keys").fetchall()
+            created = database.execute("SELECT id, name, digest, revoked_ns, team, project FROM keys").fetchall()
         is_open = not callers and not created
-        callers |= {bytes(row[2]): Caller(row[0], row[1]) for row in created if row[3] is None}
+        callers |= {bytes(row[2]): Caller(row[0], row[1], row[4], row[5]) for row in created if row[3] is None}
         return KeyRing(self._pepper, callers, is_open)
 
     def version(self) -> int:
