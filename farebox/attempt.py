@@ -157,7 +157,7 @@ class Attempt:
         self.edges.journal.append_done(done)
         if self.admitted.hold is not None:
             used = used_by(self.sent, done)
-            self.used_femto = used.femto
+            self.used_femto = used.usd
             self.admitted.hold.end(used)
 
     def _bound_charge(self, outcome: Outcome, priced: Priced, total_ns: int) -> int | None:

@@ -10,9 +10,10 @@ A target that fails before the client has seen anything is followed by the next;
 
 import msgspec
 
-from farebox.admit.admission import Admission
+from farebox.admit.admission import Admitted, open_admission
 from farebox.attempt import Attempt, Edges, Failed, Reply, fail_garbage, refuse
 from farebox.call import Asked, Inbound
+from farebox.dispatch import prepare
 from farebox.errors import CallError, UpstreamFailed
 from farebox.http1.client import Answer, AnswerTooLarge, BrokeOff, NeverSent
 from farebox.journal.record import Outcome
@@ -33,12 +34,17 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
             that no target can take.
     """
     targets = edges.routes.resolve(asked.model)
-    admission = Admission(edges.treasury, edges.book, edges.clock, inbound, asked, clamp=edges.spending.clamp)
+    admission = open_admission(edges.treasury, edges.book, edges.clock, inbound, asked, edges.spending)
     failed: Failed | None = None
-    number = 0
+    number = used_femto = 0
     for index, target in enumerate(targets):
         try:
-            admitted = await admission.admit(target, f"{inbound.id}.{number + 1}")
+            attempt_id = f"{inbound.id}.{number + 1}"
+            admitted = (
+                Admitted(prepare(asked, target, attempt_id, inbound))
+                if admission is None
+                else await admission.admit(target, attempt_id, used_femto)
+            )
         except CallError as error:
             failed = failed or Failed(error, try_next=True)
             continue
@@ -50,7 +56,7 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
             await _run(attempt, reply)
         except Failed as failure:
             failed = failure
-            admission.used_femto += attempt.used_femto
+            used_femto += attempt.used_femto
             if failure.try_next:
                 continue
         except BaseException:

@@ -14,40 +14,39 @@ from farebox.journal.record import Done, Sent
 from farebox.usage import METERS
 
 _UNITS: dict[str, Unit] = {unit: unit for unit in UNITS}
+SLOT_OF: dict[Unit, int] = {unit: slot for slot, unit in enumerate(UNITS)}
 
 
-class Amounts(msgspec.Struct, frozen=True):
-    """What an attempt may use, or has used.
+class Amounts(NamedTuple):
+    """What an attempt may use, or has used, in every unit: the fields have the names and the order of `UNITS`.
 
     Attributes:
-        femto: its cost, femtodollars.
+        usd: its cost, femtodollars.
+        requests: 1, or 0 where nothing was sent.
         input_tokens: of its input.
         output_tokens: of its output.
-        requests: 1, or 0 where nothing was sent.
-        running: 1 while it is under way, 0 after.
+        tokens: of both.
+        concurrency: 1 while it is under way, 0 after.
     """
 
-    femto: int
+    usd: int
+    requests: int
     input_tokens: int
     output_tokens: int
-    requests: int = 1
-    running: int = 1
+    tokens: int
+    concurrency: int
 
     def of(self, unit: Unit) -> int:
         """Return the amount in a unit."""
-        match unit:
-            case "usd":
-                return self.femto
-            case "requests":
-                return self.requests
-            case "input_tokens":
-                return self.input_tokens
-            case "output_tokens":
-                return self.output_tokens
-            case "tokens":
-                return self.input_tokens + self.output_tokens
-            case "concurrency":
-                return self.running
+        return self[SLOT_OF[unit]]
+
+
+def need_of(femto: int, input_tokens: int, output_tokens: int) -> Amounts:
+    """Return what an attempt may use that is to be sent."""
+    return Amounts(femto, 1, input_tokens, output_tokens, input_tokens + output_tokens, 1)
+
+
+NOTHING = Amounts(0, 0, 0, 0, 0, 0)
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -64,9 +63,6 @@ class Spent(NamedTuple):
     claim: Claim
     amount: int
     over: int
-
-
-NOTHING = Amounts(0, 0, 0, 0, 0)
 
 
 def write_claim(claim: Claim) -> str:
@@ -98,7 +94,7 @@ def used_by(sent: Sent, done: Done) -> Amounts:
         is_known = done.total_femto is not None and not ("assumed" in done.flags and sent.hold_femto)
         femto = done.total_femto if is_known and done.total_femto is not None else sent.hold_femto
     if done.total_femto is None and not done.meters:
-        return Amounts(femto, sent.hold_input, sent.hold_output, 1, 0)
+        return _used(femto, sent.hold_input, sent.hold_output)
     taken = output = 0
     for name, quantity in done.meters.items():
         family = METERS[name].family
@@ -106,7 +102,11 @@ def used_by(sent: Sent, done: Done) -> Amounts:
             taken += quantity
         elif family == "output":
             output += quantity
-    return Amounts(femto, taken, output, 1, 0)
+    return _used(femto, taken, output)
+
+
+def _used(femto: int, input_tokens: int, output_tokens: int) -> Amounts:
+    return Amounts(femto, 1, input_tokens, output_tokens, input_tokens + output_tokens, 0)
 
 
 def spent_of(sent: Sent, done: Done) -> Iterator[Spent]:

@@ -13,6 +13,7 @@ from farebox.budgets.account import Payer
 from farebox.budgets.plan import Budget
 from farebox.call import Asked, Inbound
 from farebox.clock import Clock
+from farebox.config import Spending
 from farebox.dispatch import Held, Outgoing, choices_of, prepare
 from farebox.errors import BadRequest, CallError
 from farebox.hold import Demand, affordable_output, demand_of, output_room
@@ -20,7 +21,7 @@ from farebox.meter import tokens_of
 from farebox.money import femto_from_usd
 from farebox.prices.book import PriceBook
 from farebox.route import Target
-from farebox.spend import Amounts
+from farebox.spend import Amounts, need_of
 from farebox.treasury.purses import Exhausted, Hold
 from farebox.treasury.treasury import Treasury
 
@@ -51,6 +52,20 @@ class Admitted(msgspec.Struct, frozen=True):
     clamped: int | None = None
 
 
+def open_admission(
+    treasury: Treasury, book: PriceBook, clock: Clock, inbound: Inbound, asked: Asked, spending: Spending
+) -> "Admission | None":
+    """Return what caps a call, or None where there is no budget at all and the client sets no ceiling.
+
+    Raises:
+        BadRequest: where the client's own ceiling is no amount.
+        StoreUnavailable: where it is not known yet which budgets there are.
+    """
+    if not treasury.has_budgets and inbound.headers.get("x-farebox-max-cost-usd") is None:
+        return None
+    return Admission(treasury, book, clock, inbound, asked, clamp=spending.clamp)
+
+
 class Admission:
     """What caps one call.
 
@@ -79,10 +94,15 @@ class Admission:
         self._ceiling_femto: int | None = None if ceiling is None else _read_ceiling(ceiling)
         self._clamp: bool = clamp or headers.get("x-farebox-clamp", "").lower() in _YES  # type: ignore[union-attr]
         self._payer = Payer(inbound.team, inbound.project, inbound.key_name, asked.user, asked.tags, asked.model)
-        self.used_femto: int = 0
+        self._used_femto: int = 0
 
-    async def admit(self, target: Target, attempt_id: str) -> Admitted:
+    async def admit(self, target: Target, attempt_id: str, used_femto: int) -> Admitted:
         """Reserve what an attempt may use and return the request that is to be sent.
+
+        Args:
+            target: where it goes.
+            attempt_id: of the attempt.
+            used_femto: what the call's attempts before have cost or may have, for its ceiling.
 
         Raises:
             OverBudget: where money is capped and it does not fit, or its price is not known.
@@ -91,6 +111,7 @@ class Admission:
             BadRequest, Untranslatable: where the target cannot be asked this.
         """
         asked = self._asked
+        self._used_femto = used_femto
         budgets = self._treasury.matching(self._payer, target.provider.name, target.model)
         is_strict = self._ceiling_femto is not None or any(one.hard and one.unit == "usd" for one in budgets)
         if not budgets and not is_strict:
@@ -136,7 +157,7 @@ class Admission:
             hold = await self._treasury.take(budgets, need)
         except Exhausted as exhausted:
             raise self._refusal(exhausted, need, demand) from None
-        held = Held(need.femto, need.input_tokens, need.output_tokens, hold.charged)
+        held = Held(need.usd, need.input_tokens, need.output_tokens, hold.charged)
         return Admitted(msgspec.structs.replace(outgoing, held=held), hold, demand, at_ns, is_strict)
 
     def _need(self, demand: Demand | None) -> Amounts:
@@ -144,7 +165,7 @@ class Admission:
         asked = self._asked
         output = USUAL_OUTPUT_TOKENS if asked.output_cap is None else asked.output_cap
         femto = min(demand.femto, _LARGEST_FEMTO) if demand is not None else 0
-        return Amounts(femto, tokens_of(sum(asked.parts.values())), output)
+        return need_of(femto, tokens_of(sum(asked.parts.values())), output)
 
     def _check_price(self, target: Target, demand: Demand, budgets: tuple[Budget, ...]) -> None:
         reason = demand.unpriced or ("beyond what a record can hold" if demand.femto > _LARGEST_FEMTO else "")
@@ -154,9 +175,9 @@ class Admission:
 
     def _check_ceilings(self, need: Amounts, demand: Demand | None, budgets: tuple[Budget, ...]) -> None:
         """Refuse what is more than one call may use, whatever is left."""
-        if self._ceiling_femto is not None and need.femto > (left := max(0, self._ceiling_femto - self.used_femto)):
+        if self._ceiling_femto is not None and need.usd > (left := max(0, self._ceiling_femto - self._used_femto)):
             affordable = self._affordable(demand, left)
-            refusal = refusals.over_ceiling(left, need.femto, affordable, "'x-farebox-max-cost-usd'")
+            refusal = refusals.over_ceiling(left, need.usd, affordable, "'x-farebox-max-cost-usd'")
             raise _TooDear(refusal, affordable)
         for budget in budgets:
             if budget.call_limit is None or need.of(budget.unit) <= budget.call_limit:
@@ -164,9 +185,7 @@ class Admission:
             if budget.unit != "usd":
                 raise refusals.over_call_limit(budget, need.of(budget.unit))
             affordable = self._affordable(demand, budget.call_limit)
-            refusal = refusals.over_ceiling(
-                budget.call_limit, need.femto, affordable, f"the budget of {budget.account}"
-            )
+            refusal = refusals.over_ceiling(budget.call_limit, need.usd, affordable, f"the budget of {budget.account}")
             raise _TooDear(refusal, affordable)
 
     def _refusal(self, exhausted: Exhausted, need: Amounts, demand: Demand | None) -> Exception:
@@ -176,7 +195,7 @@ class Admission:
         if exhausted.closed:
             return refusals.closed(budget)
         affordable = self._affordable(demand, remaining)
-        return _TooDear(refusals.over_budget(budget, span, need.femto, remaining, affordable), affordable)
+        return _TooDear(refusals.over_budget(budget, span, need.usd, remaining, affordable), affordable)
 
     def _affordable(self, demand: Demand | None, room_femto: int) -> int | None:
         """Return the most output tokens of one choice that fit; None where the call has no output cap to lower."""

@@ -115,7 +115,7 @@ def correct(balance: Balance, amount: int) -> None:
         balance.overdraft += min(amount, -balance.room)
 
 
-class Purse(msgspec.Struct):
+class Purse:
     """A writer's own side of a slice.
 
     Attributes:
@@ -124,30 +124,46 @@ class Purse(msgspec.Struct):
         spent: settled so far.
         held: of attempts under way.
         over: by how much attempts cost more than their holds.
+        free: what can be reserved without asking: granted and neither released, spent nor held. It is kept and not
+            computed, because every call looks at it.
     """
 
-    granted: int = 0
-    released: int = 0
-    spent: int = 0
-    held: int = 0
-    over: int = 0
+    __slots__ = ("free", "granted", "held", "over", "released", "spent")
 
-    @property
-    def free(self) -> int:
-        """What can be reserved without asking."""
-        return self.granted - self.released - self.spent - self.held
+    def __init__(self, granted: int = 0, released: int = 0, spent: int = 0) -> None:
+        self.granted: int = granted
+        self.released: int = released
+        self.spent: int = spent
+        self.held: int = 0
+        self.over: int = 0
+        self.free: int = granted - released - spent
 
-    def give_back(self, keep: int = 0) -> int:
-        """Release what is free beyond what is to be kept; return how much."""
-        amount = max(0, self.free - keep)
+    def adopt(self, granted: int) -> None:
+        """Take over what was granted in all; less than before is an old message."""
+        more = granted - self.granted
+        if more > 0:
+            self.granted = granted
+            self.free += more
+
+    def give_back(self) -> int:
+        """Release what is free; return how much."""
+        amount = max(0, self.free)
         self.released += amount
+        self.free -= amount
         return amount
+
+    def take(self, amount: int) -> None:
+        """Hold an amount, whether it is free or not."""
+        self.held += amount
+        self.free -= amount
 
     def end(self, hold: int, actual: int) -> None:
         """End one hold with what it cost; 0 where it was void."""
         self.held -= hold
         self.spent += actual
-        self.over += max(0, actual - hold)
+        self.free += hold - actual
+        if actual > hold:
+            self.over += actual - hold
 
 
 def reserve(purses: Iterable[tuple[Purse, int]]) -> list[int]:
@@ -160,5 +176,5 @@ def reserve(purses: Iterable[tuple[Purse, int]]) -> list[int]:
     short = [index for index, (purse, amount) in enumerate(wanted) if purse.free < amount]
     if not short:
         for purse, amount in wanted:
-            purse.held += amount
+            purse.take(amount)
     return short

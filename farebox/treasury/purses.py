@@ -7,10 +7,10 @@ spent and given back is ours to say, as totals that never fall.
 from collections.abc import Callable, Sequence
 
 from farebox.budgets.authority import Refused, Share, Total, Want
-from farebox.budgets.ledger import Purse, reserve
+from farebox.budgets.ledger import Purse
 from farebox.budgets.plan import Budget, Plan, span_now
 from farebox.budgets.window import Span
-from farebox.spend import NOTHING, Amounts, Claim, write_claim
+from farebox.spend import NOTHING, SLOT_OF, Amounts, Claim, write_claim
 
 _IDLE_NS = 5_000_000_000  # a purse that nobody used for so long is given back
 _STALE_NS = 100_000_000  # how long a refusal answers for the calls that follow it
@@ -35,60 +35,77 @@ class Exhausted(Exception):
         self.closed: bool = closed
 
 
-class Seat:
+class Seat(Purse):
     """The purse of one budget in one window.
 
     Attributes:
         budget: as in the plan.
+        is_hard: whether it refuses anything.
         span: the window.
-        purse: what is in it.
+        slot: where in `Amounts` the amounts of its unit stand.
         claim: the budget and the window as they stand in `Sent.charged`.
         used_ns: when it was last reserved from.
         until_ns: when the authority has to be asked which window it is now.
-        dirty: whether the authority has not been told all.
+        is_dirty: whether the authority has not been told all.
         open: holds that have not ended.
-        closed: whether an overrun closed it.
+        is_closed: whether an overrun closed it.
         refused: the smallest need that was refused, and until when that holds.
     """
 
-    def __init__(self, budget: Budget, span: Span, now_ns: int) -> None:
+    __slots__ = (
+        "budget",
+        "claim",
+        "is_closed",
+        "is_dirty",
+        "is_hard",
+        "open",
+        "refused",
+        "slot",
+        "span",
+        "until_ns",
+        "used_ns",
+    )
+
+    def __init__(self, budget: Budget, span: Span, now_ns: int, share: Share | None = None) -> None:
+        if share is None:
+            super().__init__()
+        else:
+            super().__init__(share.granted, share.released, share.spent)
         self.budget: Budget = budget
+        self.is_hard: bool = budget.hard
         self.span: Span = span
-        self.purse: Purse = Purse()
+        self.slot: int = SLOT_OF[budget.unit]
         self.claim: str = write_claim(Claim(budget.id, span.id, budget.unit))
         self.used_ns: int = now_ns
         self.until_ns: int = max(span.end_ns, now_ns + _SKEW_NS)
-        self.dirty: bool = False
+        self.is_dirty: bool = False
         self.open: int = 0
-        self.closed: bool = False
+        self.is_closed: bool = False
         self.refused: tuple[int, int] = (0, 0)
-
-    @property
-    def is_hard(self) -> bool:
-        """Whether it refuses anything."""
-        return self.budget.hard
 
     @property
     def total(self) -> Total:
         """What the authority is told."""
-        purse = self.purse
-        return Total(self.budget.id, self.span.id, purse.spent, purse.released, purse.granted, purse.over)
+        return Total(self.budget.id, self.span.id, self.spent, self.released, self.granted, self.over)
 
-    def give_back(self) -> None:
-        """Release what is free."""
-        if self.purse.give_back():
-            self.dirty = True
+    def change(self, budget: Budget) -> None:
+        """Take over a changed budget, whose window is the same."""
+        self.budget = budget
+        self.is_hard = budget.hard
+        self.is_closed = False
+        self.refused = (0, 0)
 
-    def end(self, amount: int, used: int) -> bool:
-        """End a hold; return whether it was overrun, which closes a hard purse of money."""
-        over = self.purse.over
-        self.purse.end(amount, used)
-        self.open -= 1
-        self.dirty = True
-        if self.purse.over == over or not self.is_hard or self.budget.unit != "usd":
+    def offer(self) -> None:
+        """Give back what is free, and see to it that the authority is told."""
+        if self.give_back():
+            self.is_dirty = True
+
+    def close(self) -> bool:
+        """Close it after an overrun; return whether it is one that overruns close: a hard cap on money."""
+        if not self.is_hard or self.budget.unit != "usd":
             return False
-        self.closed = True
-        self.give_back()
+        self.is_closed = True
+        self.offer()
         return True
 
 
@@ -108,7 +125,11 @@ class Hold:
         """Settle the hold with what was used; nothing, where it is void."""
         taken, self._taken = self._taken, ()
         for seat, amount in taken:
-            if seat.end(amount, used.of(seat.budget.unit)):
+            actual = used[seat.slot]
+            seat.end(amount, actual)
+            seat.open -= 1
+            seat.is_dirty = True
+            if actual > amount and seat.close():
                 self._on_overrun()
 
 
@@ -127,19 +148,23 @@ class Purses:
             Exhausted: where the same was refused a moment ago, or an overrun closed a purse.
         """
         taken: list[tuple[Seat, int]] = []
+        is_short = False
         for budget in budgets:
             seat = self._seats.get(budget.id)
             if seat is None or now_ns >= seat.until_ns:
                 if budget.hard:
                     return None
                 seat = self._sit(budget, span_now(budget, now_ns), now_ns)
-            taken.append((seat, need.of(budget.unit)))
-        if reserve([(seat.purse, amount) for seat, amount in taken if seat.is_hard]):
+            amount = need[seat.slot]
+            taken.append((seat, amount))
+            if seat.free < amount and seat.is_hard:
+                is_short = True
+        if is_short:
             _recall_refusal(taken, now_ns)
             return None
         for seat, amount in taken:
-            if not seat.is_hard:
-                seat.purse.held += amount
+            seat.held += amount
+            seat.free -= amount
             seat.used_ns = now_ns
             seat.open += 1
         return taken
@@ -153,8 +178,8 @@ class Purses:
                 seat = self._seats.get(budget.id)
                 if seat is None or now_ns >= seat.until_ns:
                     wants.append(Want(budget.id, amount))
-                elif seat.purse.free < amount:
-                    wants.append(Want(budget.id, amount - max(0, seat.purse.free)))
+                elif seat.free < amount:
+                    wants.append(Want(budget.id, amount - max(0, seat.free)))
         return wants
 
     def exhausted(self, answer: Refused, need: Amounts, now_ns: int) -> Exhausted:
@@ -168,7 +193,7 @@ class Purses:
         seat = self._seats.get(budget.id)
         own = 0
         if seat is not None and seat.span.id == answer.span.id:
-            own = max(0, seat.purse.free)
+            own = max(0, seat.free)
             seat.refused = (amount, now_ns + _STALE_NS)
         return Exhausted(budget, answer.span, max(0, min(answer.remaining + own, amount - 1)), closed=answer.closed)
 
@@ -176,71 +201,67 @@ class Purses:
         """Take over changed budgets. What is free is given back first, so that a lower limit is in force at once."""
         self.plan = plan
         for name, seat in list(self._seats.items()):
-            seat.purse.give_back()
-            seat.dirty = True
-            seat.refused = (0, 0)
-            seat.closed = False
+            seat.give_back()
+            seat.is_dirty = True
             budget = plan.by_id.get(name)
             if budget is None or span_now(budget, now_ns).id != span_now(seat.budget, now_ns).id:
                 self._past[name, seat.span.id] = self._seats.pop(name)
             else:
-                seat.budget = budget
+                seat.change(budget)
 
     def adopt(self, share: Share, now_ns: int) -> None:
         """Take over what was granted."""
-        pair = (share.budget, share.span.id)
         seat = self._seats.get(share.budget)
         if seat is None or seat.span.id != share.span.id:
-            old = self._past.get(pair)
-            if old is not None and seat is not None and seat.span.start_ns >= share.span.start_ns:
-                old.purse.granted = max(old.purse.granted, share.granted)
-                return
+            old = self._past.get((share.budget, share.span.id))
             budget = self.plan.by_id.get(share.budget) if self.plan else None
-            if budget is None:
+            is_past = seat is not None and seat.span.start_ns >= share.span.start_ns
+            if budget is None or (old is not None and is_past):
                 if old is not None:
-                    old.purse.granted = max(old.purse.granted, share.granted)
+                    old.adopt(share.granted)
                 return
-            seat = self._sit(budget, share.span, now_ns)
-            if old is None:
-                seat.purse.released, seat.purse.spent = share.released, share.spent
+            seat = self._sit(budget, share.span, now_ns, share)
         seat.until_ns = max(seat.span.end_ns, now_ns + _SKEW_NS)
-        seat.purse.granted = max(seat.purse.granted, share.granted)
+        seat.adopt(share.granted)
 
     def give_back(self, name: str) -> None:
         """Release what is free in the purse of a budget."""
         seat = self._seats.get(name)
         if seat is not None:
-            seat.give_back()
+            seat.offer()
 
     def give_back_idle(self, now_ns: int, *, everything: bool) -> None:
         """Release what nobody used for a while, or everything that is free."""
         for seat in self._seats.values():
-            if everything or seat.closed or now_ns - seat.used_ns > _IDLE_NS:
-                seat.give_back()
+            if everything or seat.is_closed or now_ns - seat.used_ns > _IDLE_NS:
+                seat.offer()
         for seat in self._past.values():
-            seat.give_back()
+            seat.offer()
 
     def list_untold(self) -> list[Seat]:
         """Return the purses of which the authority has not been told all."""
-        return [seat for seat in (*self._seats.values(), *self._past.values()) if seat.dirty]
+        return [seat for seat in (*self._seats.values(), *self._past.values()) if seat.is_dirty]
 
     def forget_past(self) -> None:
         """Drop the purses of past windows of which nothing is left to be told."""
         for pair, seat in list(self._past.items()):
-            if not seat.open and not seat.dirty:
+            if not seat.open and not seat.is_dirty:
                 del self._past[pair]
 
-    def _sit(self, budget: Budget, span: Span, now_ns: int) -> Seat:
+    def _sit(self, budget: Budget, span: Span, now_ns: int, share: Share | None = None) -> Seat:
         """Begin a budget's purse in a window; the one of the window before is kept until all is told."""
         before = self._seats.get(budget.id)
         if before is not None:
             if before.span.id == span.id:
                 before.until_ns = max(span.end_ns, now_ns + _SKEW_NS)
                 return before
-            before.dirty = True
+            before.is_dirty = True
             self._past[budget.id, before.span.id] = before
-        seat = self._past.pop((budget.id, span.id), None) or Seat(budget, span, now_ns)
-        seat.budget = budget
+        seat = self._past.pop((budget.id, span.id), None)
+        if seat is None:
+            seat = Seat(budget, span, now_ns, share)
+        else:
+            seat.change(budget)
         self._seats[budget.id] = seat
         return seat
 
@@ -248,8 +269,8 @@ class Purses:
 def _recall_refusal(wanted: Sequence[tuple[Seat, int]], now_ns: int) -> None:
     """Raise Exhausted where the same was refused a moment ago, or an overrun closed the purse."""
     for seat, amount in wanted:
-        if seat.closed and seat.is_hard:
+        if seat.is_closed and seat.is_hard:
             raise Exhausted(seat.budget, seat.span, 0, closed=True)
         least, until_ns = seat.refused
-        if seat.is_hard and now_ns < until_ns and amount >= least and seat.purse.free < amount:
-            raise Exhausted(seat.budget, seat.span, max(0, seat.purse.free))
+        if seat.is_hard and now_ns < until_ns and amount >= least and seat.free < amount:
+            raise Exhausted(seat.budget, seat.span, max(0, seat.free))

@@ -50,15 +50,20 @@ class Treasury:
         self._silent_until_ns: int = 0
         self._lost: bool = False
 
-    def matching(self, payer: Payer, provider: str, model: str) -> tuple[Budget, ...]:
-        """Return the budgets that an attempt is under; see `Plan.matching`.
+    @property
+    def has_budgets(self) -> bool:
+        """Whether there is any budget.
 
         Raises:
-            StoreUnavailable: where it is not known yet which budgets there are.
+            StoreUnavailable: where that is not known yet.
         """
-        plan = self._purses.plan
-        if plan is None:
+        if self._purses.plan is None:
             raise StoreUnavailable("the budgets have not been read yet")
+        return bool(self._purses.plan)
+
+    def matching(self, payer: Payer, provider: str, model: str) -> tuple[Budget, ...]:
+        """Return the budgets that an attempt is under; see `Plan.matching`."""
+        plan = self._purses.plan
         return plan.matching(payer, provider, model) if plan else ()
 
     async def take(self, budgets: Sequence[Budget], need: Amounts) -> Hold:
@@ -113,12 +118,12 @@ class Treasury:
 
     async def _report(self, told: Sequence[Seat]) -> None:
         for seat in told:
-            seat.dirty = False
+            seat.is_dirty = False
         try:
             answer = await asyncio.to_thread(self._authority.report, self._writer, [seat.total for seat in told])
         except StoreUnavailable as error:
             for seat in told:
-                seat.dirty = True
+                seat.is_dirty = True
             self._tell_lost(error)
             return
         except WriterClosed as error:

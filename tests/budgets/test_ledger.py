@@ -60,17 +60,18 @@ class LedgerMachine(RuleBasedStateMachine):
             self.purses[writer, b].end(amount, actual)
             self.billed[b] += actual
 
-    @rule(writer=st.integers(0, WRITERS - 1), keep=st.integers(0, 500), lost=st.booleans())
-    def sync(self, writer: int, keep: int, *, lost: bool) -> None:
+    @rule(writer=st.integers(0, WRITERS - 1), keeps=st.booleans(), lost=st.booleans())
+    def sync(self, writer: int, *, keeps: bool, lost: bool) -> None:
         """Report the running totals; the message may be lost, and may arrive again later."""
         for b in range(BUDGETS):
             purse = self.purses[writer, b]
-            purse.give_back(keep)
+            if not keeps:
+                purse.give_back()
             message = (writer, b, purse.spent, purse.released)
             self.old.append(message)
             if not lost:
                 self._deliver(*message)
-                purse.granted = self.slices[writer, b].granted
+                purse.adopt(self.slices[writer, b].granted)
 
     @rule(data=st.data())
     def late(self, data: st.DataObject) -> None:
@@ -93,7 +94,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 share.granted = max(share.granted, purse.granted)
                 released = share.granted - purse.spent
                 report(self.balances[b], share, Slice(spent=purse.spent, released=released, over=purse.over))
-            purse.released, purse.granted = share.released, share.granted
+            self.purses[writer, b] = Purse(share.granted, share.released, share.spent)
 
     @rule(b=st.integers(0, BUDGETS - 1), limit=st.integers(0, 20_000))
     def change_limit(self, b: int, limit: int) -> None:
