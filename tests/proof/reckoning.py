@@ -149,5 +149,5 @@ def read_books(data_dir: Path) -> dict[str, tuple[int | None, tuple[str, ...]]]:
 
 
 def seed_of(default: int) -> int:
-    """The seed of a random proof; FAREBOX_PROOF_SEED repeats one that failed."""
-    return int(os.environ.get("FAREBOX_PROOF_SEED", default))
+    """The seed of a random proof; FAREBOX_SEED repeats one that failed."""
+    return int(os.environ.get("FAREBOX_SEED", default))

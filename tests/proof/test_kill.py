@@ -40,7 +40,7 @@ class Killer:
 
 
 def check_kills(folder: Path, rows, calls: int, kills: int, seed: int) -> None:
-    print(f"seed {seed}: FAREBOX_PROOF_SEED={seed} repeats the moments and the victims")
+    print(f"seed {seed}: FAREBOX_SEED={seed} repeats the moments and the victims")
     bill = folder / "bill.jsonl"
     with run_simulated(bill) as simulated, Gateway(folder, configure(simulated)) as gateway:
         killer = Killer(gateway, calls, kills, seed)
