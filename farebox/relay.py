@@ -85,7 +85,7 @@ async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
         reply.when_gone(None)
         if outcome == "lost":
             attempt.put_done("lost", stream.price())
-    if outcome in {"client_gone", "cut"} and attempt.target.drains:
+    if outcome == "client_gone" and attempt.target.drains:
         await stream.drain()
     attempt.received_ns = attempt.edges.clock.monotonic_ns()
     attempt.put_done(outcome, stream.price())
@@ -244,7 +244,6 @@ class _Stream:
 
     def _cut(self) -> None:
         """Stop: what comes would not be covered by the hold."""
-        self._most_events = self._most_bytes = sys.maxsize  # a drain reads on for the usage
         raise _Overgrown(
             f"The answer was cut: it grew beyond the {self.attempt.outgoing.output_cap} tokens that the provider was "
             "told and that were reserved in the budget. The provider does not keep to its output cap."
