@@ -206,7 +206,7 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class Authority(Protocol):
-    """The ledger of one installation. Every method is one transaction and may be called from any thread.
+    """The ledger of one installation. Every method is one transaction (but `forget`) and may be called from any thread.
 
     Each raises `StoreUnavailable` where the store does not answer; the next call tries anew.
     """

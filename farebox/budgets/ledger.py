@@ -100,8 +100,9 @@ def report(balance: Balance, share: Slice, totals: Slice, *, closes: bool = True
     after = share.left
     balance.posted += added
     balance.held += max(0, after) - max(0, before)
-    over = max(share.over, -after, over_before) - max(over_before, 0)
-    balance.overdraft += max(0, -after) - max(0, -before) if not closes else over
+    beyond = max(0, -after) - max(0, -before)  # what nobody holds for: P + H grows by no more than this, so I2 holds
+    over = max(max(share.over, -after, over_before) - max(over_before, 0), beyond)
+    balance.overdraft += over if closes else beyond
     if over > 0 and closes:
         balance.closed = True
     return over

@@ -1,4 +1,4 @@
-"""The authority on a store of rows: every method of `Authority` is one transaction."""
+"""The authority on a store of rows: every method of `Authority` is one transaction, but for `forget`, which is many."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +51,7 @@ def open_authority(data_dir: Path, url: str | None = None, clock: Clock | None =
         from farebox.state.ledger_postgres import PostgresStore  # noqa: PLC0415 -- its client is an extra
     except ImportError:
         raise ConfigError("the ledger of budgets in Postgres needs `pip install 'farebox[postgres]'`") from None
-    return LedgerAuthority(PostgresStore(url, clock))
+    return LedgerAuthority(PostgresStore(url, clock, data_dir))
 
 
 class LedgerAuthority:
@@ -126,7 +126,10 @@ class LedgerAuthority:
 
     def forget(self, *, money_before_ns: int, limits_before_ns: int) -> int:
         """See `Authority.forget`."""
-        return self._store.write(lambda rows: forget_spans(rows, money_before_ns, limits_before_ns))
+        forgotten = 0
+        while dropped := self._store.write(lambda rows: forget_spans(rows, money_before_ns, limits_before_ns)):
+            forgotten += dropped
+        return forgotten
 
     def check(self) -> list[Violation]:
         """See `Authority.check`."""

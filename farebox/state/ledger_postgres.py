@@ -5,27 +5,36 @@ the same, it is done again. The clock is the server's. A session that hangs insi
 is ended by the server, so that nobody waits for it for long.
 """
 
+import hashlib
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
 
 from farebox.budgets.authority import StoreUnavailable
 from farebox.clock import Clock
+from farebox.errors import ConfigError
+from farebox.state.ledger_mark import Mark
 from farebox.state.ledger_rows import Result, Rows
-from farebox.state.ledger_schema import check_version, postgres_tables
+from farebox.state.ledger_schema import postgres_tables, read_mark
 from farebox.state.ledger_values import Row
 
+Value = TypeVar("Value")
 _SCHEMA = "farebox"
 _ATTEMPTS = 5
 _CONNECT_S = 3
+_ANSWER_S = 4.0  # for a whole transaction; the server's own limits end it earlier where the server can
 _SETTINGS = (
     "SET lock_timeout = '2s'",
-    "SET statement_timeout = '5s'",
+    "SET statement_timeout = '3s'",
     "SET idle_in_transaction_session_timeout = '3s'",
     "SET synchronous_commit = on",
     f"SET search_path = {_SCHEMA}",
@@ -33,19 +42,31 @@ _SETTINGS = (
 # Taken while the tables are made, so that the workers that start at once do not make them at once.
 _MAKING = 7_322_061_843
 _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint"
+_IS_THERE = f"SELECT (to_regclass('{_SCHEMA}.meta') IS NOT NULL)::int"
+_COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
 
 
 class PostgresStore:
     """The rows in a database, in tables of the schema ``farebox``.
 
     One connection serves all threads of a process, one at a time. It is opened at first use, and again where it broke.
+
+    Args:
+        url: of the database.
+        clock: for tests; else it is the server's.
+        marks: directory that remembers which ledger is used, or None.
+
+    Raises:
+        ConfigError: for a URL that is none.
     """
 
-    def __init__(self, url: str, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, clock: Clock | None = None, marks: Path | None = None) -> None:
         self._url = url
         self._clock = clock
+        self._mark = Mark(marks / f"ledger-{_name_of(url)}.mark") if marks else None
         self._lock = threading.Lock()
-        self._connection: psycopg.Connection[Row] | None = None
+        self._connection: _Connection | None = None
+        self._failed: tuple[float, str] = (0.0, "")
 
     def write(self, work: Callable[[Rows], Result]) -> Result:
         """Do some work in a transaction and commit it.
@@ -70,28 +91,47 @@ class PostgresStore:
             self._let_go()
 
     def _transact(self, begin: str, lock: str, work: Callable[[Rows], Result]) -> Result:
+        begun_s = time.monotonic()
         with self._lock:
-            for attempt in range(1, _ATTEMPTS + 1):
-                was_open = self._connection is not None
-                try:
-                    return self._attempt(begin, lock, work)
-                except (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation) as error:
-                    if attempt == _ATTEMPTS:
-                        raise StoreUnavailable(str(error)) from error
-                except psycopg.Error as error:
-                    is_broken = self._connection is None or self._connection.broken
-                    self._let_go()
-                    # A connection that broke while it lay idle says nothing about the server: try a new one, once.
-                    if not (is_broken and was_open and attempt == 1) or isinstance(error, _CommitLost):
-                        raise StoreUnavailable(str(error)) from error
+            failed_s, why = self._failed
+            if failed_s > begun_s:  # while this one waited its turn: another wait would not end better
+                raise StoreUnavailable(why)
+            try:
+                return self._repeatedly(begin, lock, work)
+            except (psycopg.Error, OSError) as error:
+                self._let_go()
+                self._failed = time.monotonic(), str(error).strip()
+                raise StoreUnavailable(str(error).strip()) from error
+
+    def _repeatedly(self, begin: str, lock: str, work: Callable[[Rows], Result]) -> Result:
+        """Do some work, again where transactions collided, and once more where an idle connection was found broken."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            was_open = self._connection is not None
+            try:
+                return self._attempt(begin, lock, work)
+            except _COLLISIONS:
+                if attempt == _ATTEMPTS:
+                    raise
+            except psycopg.OperationalError as error:
+                # A connection that broke while it lay idle says nothing about the server: try a new one.
+                is_broken = self._connection is None or self._connection.broken
+                if isinstance(error, _CommitLost) or not (is_broken and was_open and attempt == 1):
+                    raise
+                self._let_go()
         raise AssertionError("every attempt returns or raises")
 
     def _attempt(self, begin: str, lock: str, work: Callable[[Rows], Result]) -> Result:
         connection = self._connected()
+        connection.deadline_s = time.monotonic() + _ANSWER_S
         with connection.cursor() as cursor:
             try:
-                cursor.execute(begin)
-                now_ns = self._clock.now_ns() if self._clock else _first(cursor, _NOW)
+                if self._clock:
+                    cursor.execute(_as_bytes(begin))
+                    now_ns = self._clock.now_ns()
+                else:
+                    cursor.execute(_as_bytes(f"{begin}; {_NOW}"))  # one message
+                    cursor.nextset()
+                    now_ns = _one(cursor)
                 rows = Rows(_runner(cursor), _many_runner(cursor), now_ns, lock)
                 result = work(rows)
             except BaseException:
@@ -101,30 +141,76 @@ class PostgresStore:
             _end(cursor, "COMMIT" if rows.changed else "ROLLBACK")
             return result
 
-    def _connected(self) -> psycopg.Connection[Row]:
+    def _connected(self) -> "_Connection":
         if self._connection is not None:
             return self._connection
-        connection = psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_S)
+        connection = _Connection.connect(self._url, autocommit=True, connect_timeout=_CONNECT_S)
+        connection.deadline_s = time.monotonic() + _ANSWER_S
         try:
-            with connection.transaction(), connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
-                cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
-                cursor.execute(f"SET LOCAL search_path = {_SCHEMA}")
-                for statement in postgres_tables():
-                    cursor.execute(_as_bytes(statement))
-                check_version(_first(cursor, "SELECT value FROM meta WHERE name = 'schema'"))
-            for statement in _SETTINGS:
-                connection.execute(_as_bytes(statement))
+            self._prepare(connection)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
 
+    def _prepare(self, connection: "_Connection") -> None:
+        for statement in _SETTINGS:
+            connection.execute(_as_bytes(statement))
+        with connection.cursor() as cursor:
+            if not _first(cursor, _IS_THERE):
+                if self._mark is not None and self._mark.is_made():
+                    raise self._mark.lost(f"the schema {_SCHEMA} has no tables")
+                _make_tables(connection, cursor)
+            number = read_mark(lambda statement: _runner(cursor)(statement, ()))
+        if self._mark is not None:
+            self._mark.confirm(number)
+
     def _let_go(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+class _Connection(psycopg.Connection[Row]):
+    """A connection that waits for its server until a deadline: one that was stopped, or is cut off, says nothing."""
+
+    deadline_s: float = 0.0
+
+    def wait(self, gen: PQGen[Value], *args: Any, **options: Any) -> Value:
+        return super().wait(_until(gen, self.deadline_s), *args, **options)
+
+
+def _until(gen: PQGen[Value], deadline_s: float) -> Generator[Any, Any, Value]:
+    """Drive a conversation with the server, which is looked at now and then, until a deadline."""
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() > deadline_s:
+                raise psycopg.OperationalError("the server does not answer in time")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        value: Value = end.value
+        return value
+
+
+def _make_tables(connection: _Connection, cursor: psycopg.Cursor[Row]) -> None:
+    with connection.transaction():
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
+        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+        for statement in postgres_tables():
+            cursor.execute(_as_bytes(statement))
+
+
+def _name_of(url: str) -> str:
+    """Return a short name for a database, the same whoever opens it."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.Error as error:
+        raise ConfigError(f"the ledger of budgets: this is no URL of a Postgres database: {error}") from None
+    place = "|".join(f"{name}={parts.get(name)}" for name in ("host", "hostaddr", "port", "dbname"))
+    return hashlib.sha256(place.encode()).hexdigest()[:12]
 
 
 class _CommitLost(psycopg.OperationalError):
@@ -141,7 +227,12 @@ def _end(cursor: psycopg.Cursor[Row], statement: str) -> None:
 
 
 def _first(cursor: psycopg.Cursor[Row], statement: str) -> int:
-    found = cursor.execute(_as_bytes(statement)).fetchone()
+    cursor.execute(_as_bytes(statement))
+    return _one(cursor)
+
+
+def _one(cursor: psycopg.Cursor[Row]) -> int:
+    found = cursor.fetchone()
     assert found is not None
     return int(found[0])
 

@@ -64,7 +64,8 @@ def correct_span(rows: Rows, budget: str, span_id: str, amount: int, reason: str
         balance.permit()
     rows.save_balances([balance])
     rows.add_movement((budget, span_id, ""), "correction", amount, reason)
-    return Reported((), alerts=tuple(_alert(rows, budgets, {budget: [balance]}, set())))
+    # A window that rolls can be full where none of its spans is: what lies beyond its limit now is permitted there.
+    return Reported((), alerts=tuple(_alert(rows, budgets, {budget: [balance]}, {budget})))
 
 
 def _take(
@@ -105,7 +106,7 @@ def _post(
     row, balance, share = place
     before = share.spent
     released = share.released
-    is_learned = _learn(row, balance, share, total)
+    is_learned = _learn(row, balance, share, total, is_last=is_last)
     last_release = max(0, share.granted - max(share.spent, total.spent))
     totals = Slice(spent=total.spent, released=last_release if is_last else total.released, over=total.over)
     closes = is_cap(row) and row.budget.unit == "usd"
@@ -126,14 +127,18 @@ def _post(
     taken.shares.append(share_of(balance, share))
 
 
-def _learn(row: BudgetRow, balance: BalanceRow, share: SliceRow, total: Total) -> bool:
+def _learn(row: BudgetRow, balance: BalanceRow, share: SliceRow, total: Total, *, is_last: bool) -> bool:
     """Take in what was granted and the ledger does not know, having been restored, or not having been asked.
 
-    A budget that refuses nothing is not asked: what is spent under it counts as granted.
+    A budget that refuses nothing is not asked: what is spent under it counts as granted. A dead writer's journal does
+    not say what was granted, but that it was enough for every hold: for all that was spent, but for what attempts cost
+    more than their holds.
     """
     granted = max(share.granted, total.granted)
     if not is_cap(row):
         granted = max(granted, total.spent + max(total.released, share.released))
+    elif is_last:
+        granted = max(granted, total.spent + share.released - max(total.over, share.over))
     if granted == share.granted:
         return False
     left = max(0, share.left)

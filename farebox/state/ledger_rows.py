@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from farebox.budgets.account import KINDS, Account
-from farebox.budgets.authority import Movement, MovementKind
+from farebox.budgets.authority import Movement, MovementKind, StoreUnavailable
 from farebox.budgets.plan import Budget
 from farebox.state.ledger_values import (
     BalanceRow,
@@ -76,7 +76,10 @@ class Rows:
 
     def version(self) -> int:
         """Return the version of the plan."""
-        return int(self._run("SELECT value FROM meta WHERE name = 'version'", ())[0][0])
+        found = self._run("SELECT value FROM meta WHERE name = 'version'", ())
+        if not found:
+            raise StoreUnavailable("the ledger has lost its version; put a copy of the ledger in its place")
+        return int(found[0][0])
 
     def lock_plan(self) -> None:
         """Keep others from changing the plan meanwhile."""
@@ -194,10 +197,22 @@ class Rows:
         """Write slices, new or not."""
         self._write_many(_upsert("slices", _SLICE, 3), [slice_values(share) for share in slices])
 
-    def drop_span(self, budget: str, span_id: str) -> None:
-        """Drop a span, its slices and its posted lines."""
-        for table, more in (("balances", ""), ("slices", ""), ("movements", " AND kind = 'posted'")):
-            self._write(f"DELETE FROM {table} WHERE budget = ? AND span = ?{more}", (budget, span_id))
+    def ended(self, money_before_ns: int, limits_before_ns: int, limit: int) -> list[tuple[str, str]]:
+        """Return (budget id, span id) of spans that ended before an instant and hold nothing, oldest first."""
+        return [
+            (row[0], row[1])
+            for row in self._run(
+                "SELECT s.budget, s.span FROM balances s JOIN budgets b ON b.id = s.budget WHERE s.held = '0' "
+                "AND s.end_ns <= CASE WHEN b.unit = 'usd' THEN ? ELSE ? END ORDER BY s.end_ns, s.budget LIMIT ?",
+                (money_before_ns, limits_before_ns, limit),
+            )
+        ]
+
+    def drop_spans(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Drop spans (budget id, span id), their slices and their posted lines."""
+        if pairs:
+            for table, more in (("balances", ""), ("slices", ""), ("movements", " AND kind = 'posted'")):
+                self._write(f"DELETE FROM {table} WHERE (budget, span) IN ({_pairs(pairs)}){more}", _flat(pairs))
 
     # Movements
 

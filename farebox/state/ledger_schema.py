@@ -5,6 +5,11 @@ of the program can write a balance that breaks it. Postgres counts exactly. SQLi
 which hold 9,223 USD in femtodollars, so there amounts are texts, and the constraint adds them in two parts.
 """
 
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from farebox.budgets.authority import StoreUnavailable
 from farebox.errors import ConfigError
 
 VERSION = 1
@@ -52,8 +57,10 @@ CREATE TABLE IF NOT EXISTS movements (
 ){strict};
 CREATE INDEX IF NOT EXISTS movements_by_span ON movements (budget, span);
 INSERT INTO meta (name, value) VALUES ('schema', {version}) ON CONFLICT DO NOTHING;
-INSERT INTO meta (name, value) VALUES ('version', 1) ON CONFLICT DO NOTHING
+INSERT INTO meta (name, value) VALUES ('version', 1) ON CONFLICT DO NOTHING;
+INSERT INTO meta (name, value) VALUES ('mark', {mark}) ON CONFLICT DO NOTHING
 """
+_META = "SELECT name, value FROM meta"
 
 
 def sqlite_tables() -> list[str]:
@@ -86,20 +93,25 @@ def postgres_tables() -> list[str]:
     )
 
 
-def check_version(found: int) -> None:
-    """Refuse a ledger that a newer version made.
+def read_mark(run: Callable[[str], list[tuple[Any, ...]]]) -> int:
+    """Return the number that this ledger and its copies have, and no other.
 
     Raises:
-        ConfigError: saying so.
+        ConfigError: where a newer version made the ledger.
+        StoreUnavailable: where its head was lost.
     """
-    if found > VERSION:
+    meta: dict[str, int] = dict(run(_META))
+    if not {"schema", "mark", "version"} <= meta.keys():
+        raise StoreUnavailable("the ledger has lost its head, the table meta; put a copy of the ledger in its place")
+    if meta["schema"] > VERSION:
         raise ConfigError(
-            f"the ledger of budgets has format {found}, made by a newer Farebox; this one reads {VERSION}"
+            f"the ledger of budgets has format {meta['schema']}, made by a newer Farebox; this one reads {VERSION}"
         )
+    return meta["mark"]
 
 
 def _fill(**words: str) -> list[str]:
-    return _TABLES.format(version=VERSION, **words).split(";\n")
+    return _TABLES.format(version=VERSION, mark=secrets.randbits(62), **words).split(";\n")
 
 
 def _upper(column: str) -> str:

@@ -11,6 +11,7 @@ from farebox.state.ledger_spans import Counted, count
 from farebox.state.ledger_values import BalanceRow, SliceRow
 
 Pair = tuple[str, str]
+_AT_ONCE = 500  # spans dropped in one transaction
 
 
 def read_status(rows: Rows, account: Account | None) -> list[Status]:
@@ -58,21 +59,22 @@ def _effect(movement: Movement) -> int:
 
 
 def forget_spans(rows: Rows, money_before_ns: int, limits_before_ns: int) -> int:
-    """Drop old spans; see `Authority.forget`."""
-    budgets = rows.lock(rows.known_budgets())
-    dropped = 0
-    for balance in rows.all_balances():
-        row = budgets[balance.budget]
+    """Drop some old spans, few enough that nobody waits for it; return how many. See `Authority.forget`."""
+    ended = rows.ended(money_before_ns, limits_before_ns, _AT_ONCE)
+    budgets = rows.lock(pair[0] for pair in ended)
+    dropped = []
+    for pair, balance in (rows.balances(ended) if ended else {}).items():
+        row = budgets[pair[0]]
         before_ns = money_before_ns if row.budget.unit == "usd" else limits_before_ns
         before_ns = min(before_ns, counted_from(row.budget.window, rows.now_ns))
         if balance.span.end_ns > before_ns or balance.held:
             continue
-        rows.drop_span(balance.budget, balance.span.id)
-        dropped += 1
+        dropped.append(pair)
         if before_ns > row.forgotten_ns:
             row.forgotten_ns = before_ns
             rows.mark(row)
-    return dropped
+    rows.drop_spans(dropped)
+    return len(dropped)
 
 
 def check_ledger(rows: Rows) -> list[Violation]:

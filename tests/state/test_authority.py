@@ -341,7 +341,7 @@ def test_a_writer_that_never_asked_can_be_closed(authority) -> None:
 def test_a_journal_that_says_more_than_was_reported_is_believed(authority) -> None:
     budget = put(authority)
     grant_one(authority, "w1", budget, 100)
-    reported = authority.close_writer("w1", [Total(budget.id, TODAY, 130)])
+    reported = authority.close_writer("w1", [Total(budget.id, TODAY, 130, over=30)])
     assert [overrun.amount for overrun in reported.overruns] == [30]
     assert figures(authority) == (130, 0, 30, True)
 
