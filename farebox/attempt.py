@@ -4,6 +4,7 @@ An attempt ends exactly once: `put_done` writes the first end and ignores any ot
 how it failed: a refusal is free, an answer that cannot be read is assumed at its worst case.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import NoReturn, Protocol
 
@@ -15,9 +16,10 @@ from farebox.call import Answered, Asked, Inbound
 from farebox.clock import Clock
 from farebox.config import Limits, Spending
 from farebox.dispatch import Outgoing, record_sent
-from farebox.errors import CallError, UpstreamFailed
+from farebox.errors import CallError, Unavailable, UpstreamFailed
 from farebox.hold import charge_of_broken, charge_of_cut
 from farebox.http1.client import Answer, Upstream
+from farebox.journal.flush import Flusher
 from farebox.journal.record import Outcome, Sent
 from farebox.journal.writer import JournalWriter
 from farebox.meter import UNBILLED, Ended, Priced, assume, end, tokens_of
@@ -58,7 +60,10 @@ class Reply(Protocol):
 
 
 class Edges(msgspec.Struct):
-    """What the line reaches the world through."""
+    """What the line reaches the world through.
+
+    ``durable`` is what forces the journal to the disk where power may fail, or None where processes may only die.
+    """
 
     alarm: Alarm
     clock: Clock
@@ -69,6 +74,7 @@ class Edges(msgspec.Struct):
     limits: Limits
     treasury: Treasury
     spending: Spending
+    durable: Flusher | None
 
 
 class Failed(Exception):
@@ -159,6 +165,26 @@ class Attempt:
             used = used_by(self.sent, done)
             self.used_femto = used.usd
             self.admitted.hold.end(used)
+
+    async def flush_sent(self) -> None:
+        """Return when the attempt is on the disk, where that is asked for.
+
+        Raises:
+            Unavailable: where the disk failed; the attempt is ended, and nothing may be sent.
+        """
+        if self.edges.durable is not None:
+            try:
+                await self.edges.durable.flush()
+            except Unavailable as error:
+                self.answered.error = error.message
+                self.put_done("unreachable", UNBILLED)
+                raise
+
+    async def flush_done(self) -> None:
+        """Return when the attempt's end is on the disk, where that is asked for; a disk that fails keeps no answer."""
+        if self.edges.durable is not None:
+            with contextlib.suppress(Unavailable):
+                await self.edges.durable.flush()
 
     def _bound_charge(self, outcome: Outcome, priced: Priced, total_ns: int) -> int | None:
         """Return what budgets are charged for an attempt of which only a floor is known: the most it can have cost."""

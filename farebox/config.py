@@ -7,7 +7,7 @@ because this file reads neither files nor the environment.
 import re
 import tomllib
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -73,6 +73,17 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     key: Annotated[str, msgspec.Meta(min_length=1)]
     team: str = ""
     project: str = ""
+
+
+class Journal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The ``[journal]`` table.
+
+    Attributes:
+        durability: ``process``: what is on record survives the death of any process, and is on the disk within a
+            second. ``power``: it is on the disk before a request leaves and before an answer is complete.
+    """
+
+    durability: Literal["process", "power"] = "process"
 
 
 class BudgetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -150,6 +161,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     limits: Limits = Limits()
     spending: Spending = Spending()
     budgets: tuple[BudgetTable, ...] = ()
+    journal: Journal = Journal()
 
 
 def parse(text: str, source: str, secret: Callable[[str], str], kinds: frozenset[str]) -> Config:

@@ -53,6 +53,7 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
         attempt.is_last = index + 1 == len(targets)
         attempt.put_sent(number)
         try:
+            await attempt.flush_sent()
             await _run(attempt, reply)
         except Failed as failure:
             failed = failure
@@ -138,6 +139,7 @@ async def _answer_whole(attempt: Attempt, answer: Answer, reply: Reply) -> None:
     attempt.first_token_ns = attempt.received_ns - attempt.sent_ns
     priced = price_answer(edges.book, attempt.sent, attempt.answered)
     attempt.put_done("ok", priced)
+    await attempt.flush_done()
     reply.respond(200, [("content-type", "application/json"), *attempt.headers(answer, priced)], body)
 
 

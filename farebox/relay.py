@@ -89,6 +89,7 @@ async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
         await stream.drain()
     attempt.received_ns = attempt.edges.clock.monotonic_ns()
     attempt.put_done(outcome, stream.price())
+    await attempt.flush_done()
 
 
 async def _pass_on(stream: "_Stream", pending: bytes, reply: Reply) -> Outcome:

@@ -4,6 +4,7 @@ Started by `supervise` as ``python -m farebox.worker SPEC``; it stops on SIGTERM
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -21,7 +22,8 @@ from farebox.errors import FareboxError, Unavailable
 from farebox.http1.client import Origin, TimeLimits, Upstream
 from farebox.http1.server import HttpServer
 from farebox.ids import IdSource
-from farebox.journal.writer import JournalWriter, sync
+from farebox.journal.flush import Flusher
+from farebox.journal.writer import JournalWriter
 from farebox.listen import Listener
 from farebox.route import Routes, address_of
 from farebox.state.archive import use_book
@@ -80,6 +82,12 @@ async def run(settings: Settings) -> None:
     journal = JournalWriter(data_dir / "journal", ids.instance, clock)
     stopped = asyncio.Event()
     alarm = Alarm()
+
+    def on_disk_failure(error: OSError) -> None:
+        alarm.ring("journal", f"the journal cannot be forced to the disk: {error}; this worker ends")
+        stopped.set()
+
+    flusher = Flusher(journal, on_disk_failure)
     authority = open_authority(data_dir, config.spending.ledger or None)
     treasury = Treasury(authority, journal.directory.name, clock, alarm, stopped.set)
     await treasury.refresh()
@@ -95,11 +103,12 @@ async def run(settings: Settings) -> None:
         limits=config.limits,
         treasury=treasury,
         spending=config.spending,
+        durable=flusher if config.journal.durability == "power" else None,
     )
     listener = Listener(edges, ids, watch.ring)
     server = HttpServer(listener.answer, config.limits.body_bytes)
     await server.listen(config.host, settings.port, _BACKLOG)
-    background = [asyncio.create_task(job) for job in (watch.run(), _sync_journal(journal), treasury.run())]
+    background = [asyncio.create_task(job) for job in (watch.run(), _flush_journal(flusher), treasury.run())]
     gc.collect()
     gc.freeze()  # what start-up made stays: no later collection walks it again
     _watch_for_stop(settings, stopped)
@@ -132,13 +141,12 @@ def _upstream(provider: Provider) -> Upstream:
     )
 
 
-async def _sync_journal(journal: JournalWriter) -> None:
-    while True:
-        await asyncio.sleep(_SYNC_S)
-        try:
-            await asyncio.to_thread(sync, journal.take_unsynced())
-        except OSError as error:  # what is written stays in the kernel; the next second tries what follows
-            print(f"farebox: the journal cannot be synced to the disk: {error}", file=sys.stderr, flush=True)
+async def _flush_journal(flusher: Flusher) -> None:
+    """Force the journal to the disk every second, until the disk fails."""
+    with contextlib.suppress(Unavailable):
+        while True:
+            await asyncio.sleep(_SYNC_S)
+            await flusher.flush()
 
 
 def _announce(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from farebox.budgets.authority import StoreUnavailable
 from farebox.cli.options import config_option, data_dir_option, find_config
 from farebox.config import Config
 from farebox.errors import ConfigError
+from farebox.journal.probe import SLOW_NS, measure_sync
 from farebox.route import check_endpoints
 from farebox.state.budget_tables import budgets_of
 from farebox.state.keys import KeyStore, load_pepper
@@ -51,6 +52,7 @@ def serve(config_path: Path | None, data_dir: Path, host: str, port: int, worker
     _check_prices(config, path)
     check_address(address, port)
     caps = _align_budgets(config, path, data_dir)
+    disk = _describe_disk(config, data_dir)
     spec = Spec(
         config_path="" if path is None else str(path),
         data_dir=str(data_dir),
@@ -62,7 +64,7 @@ def serve(config_path: Path | None, data_dir: Path, host: str, port: int, worker
         spec = msgspec.structs.replace(spec, simulated=served.url, simulated_models=served.models)
         supervisor = Supervisor(spec, workers)
         supervisor.start()
-        click.echo(f"{_greeting(address, port, config, data_dir)}\n{caps}")
+        click.echo(f"{_greeting(address, port, config, data_dir)}\n{caps}\n{disk}")
         sys.stdout.flush()
         supervisor.watch()
         supervisor.stop()
@@ -136,6 +138,27 @@ def _align_budgets(config: Config, path: Path | None, data_dir: Path) -> str:
     if not in_force:
         return f"No budget caps spending. Set one: farebox budgets set org --amount 50 --data-dir {data_dir}"
     return f"{len(in_force)} budgets and limits are in force; their ledger is in {where}."
+
+
+def _describe_disk(config: Config, data_dir: Path) -> str:
+    """Return how durable the journal is and what a sync takes here.
+
+    Raises:
+        ConfigError: where the data directory cannot be written to.
+    """
+    try:
+        times = measure_sync(data_dir)
+    except OSError as error:
+        raise ConfigError(f"{data_dir}: cannot be written to: {error.strerror or error}") from None
+    mode = config.journal.durability
+    words = "survives power failure" if mode == "power" else "survives kill -9; power failure may cost a second"
+    text = (
+        f"Journal: {mode} ({words}). A sync takes {times.median_ns / 1e6:.2f} ms here, {times.worst_ns / 1e6:.2f} ms "
+        "at worst."
+    )
+    if mode == "power" and times.median_ns > SLOW_NS:
+        text += " That is slow: every call waits for two."
+    return text
 
 
 def _greeting(address: str, port: int, config: Config, data_dir: Path) -> str:

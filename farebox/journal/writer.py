@@ -10,7 +10,6 @@ import fcntl
 import mmap
 import os
 import zlib
-from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -86,6 +85,9 @@ class JournalWriter:
         self._retry_at_ns: int = 0
         self._waiting: list[bytes] = []
         self._full: list[int] = []  # descriptors of finished segments, kept until the next sync
+        self._has_new_files: bool = True
+        self.appended: int = 0  # records so far, those that wait for space left out
+        self.failed: bool = False
         self._make_spare()
 
     def append_sent(self, record: Sent) -> None:
@@ -95,6 +97,10 @@ class JournalWriter:
             Unavailable: where there is no room; the attempt must not be sent.
             TooLarge: where the client's names and tags do not fit into a segment; the attempt must not be sent.
         """
+        if self.failed:
+            raise Unavailable(
+                "The journal's disk has failed, so no call is admitted.", code="journal_failed", retry_after_s=1
+            )
         payload = self._encode(record)
         if len(payload) > self._room:
             raise TooLarge("The call's user, tags and model name are too long to be put on record. Shorten them.")
@@ -122,6 +128,8 @@ class JournalWriter:
     @property
     def admitting(self) -> bool:
         """Whether a new attempt would be accepted."""
+        if self.failed:
+            return False
         if self._waiting or self._spare is None:
             self._recover_space()
         return not self._waiting and self._spare is not None
@@ -131,9 +139,20 @@ class JournalWriter:
         """Number of ends of attempts that wait in memory for space."""
         return len(self._waiting)
 
+    def fail(self) -> None:
+        """Admit nothing any more: the disk has failed. Ends of attempts are still put on record."""
+        self.failed = True
+
     def take_unsynced(self) -> list[int]:
-        """Return descriptors to sync in the background; the caller hands them to `sync`."""
-        return [os.dup(self._current.fd), *self._take_full()]
+        """Return descriptors of what may not be on the disk; the caller hands them to `flush.sync`.
+
+        The directories are among them where files were made: a file that is synced and has no name is lost.
+        """
+        taken = [os.dup(self._current.fd), *self._take_full()]
+        if self._has_new_files:
+            self._has_new_files = False
+            taken += [os.open(path, os.O_RDONLY) for path in (self.directory, self.directory.parent)]
+        return taken
 
     def close(self) -> None:
         """Write what waits, sync and let go of the lock."""
@@ -178,6 +197,7 @@ class JournalWriter:
         if keep_spare and self._spare is None:
             return False
         if self._current.put(payload):
+            self.appended += 1
             return True
         if self._spare is None:
             return False
@@ -185,6 +205,7 @@ class JournalWriter:
         self._full.append(self._current.fd)
         self._current, self._spare = self._spare, None
         self._make_spare()
+        self.appended += 1
         return self._current.put(payload)
 
     def _recover_space(self) -> None:
@@ -206,17 +227,9 @@ class JournalWriter:
     def _allocate(self) -> _Segment:
         segment = _Segment(self.directory / f"{self._sequence:08d}{SUFFIX}", self._segment_bytes)
         self._sequence += 1
+        self._has_new_files = True
         return segment
 
 
 def _with_unpriced(flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
     return flags if "unpriced" in flags else (*flags, "unpriced")
-
-
-def sync(descriptors: list[int]) -> None:
-    """Force journal segments to the disk and close the descriptors; runs in a thread."""
-    with ExitStack() as closing:
-        for fd in descriptors:
-            closing.callback(os.close, fd)
-        for fd in descriptors:
-            os.fdatasync(fd)

@@ -100,7 +100,7 @@ def test_anthropic_clients_see_their_own_error(caps, claude):
             model="claude-haiku-4-5", messages=ASK, max_tokens=1000, metadata={"user_id": "poor-too"}
         )
     assert refused.value.status_code == 402
-    error = refused.value.body["error"]
+    error = refused.value.response.json()["error"]
     assert (error["type"], error["details"]["error_code"]) == ("billing_error", "budget_exceeded")
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from farebox.errors import TooLarge, Unavailable
+from farebox.journal.flush import sync
 from farebox.journal.record import Sent
 from farebox.journal.recover import RECOVERED, is_dead, recover_instance
 from farebox.journal.segment import next_frame, read_segment, segments_of
-from farebox.journal.writer import JournalWriter, sync
+from farebox.journal.writer import JournalWriter
 from tests.books.traffic import FakeClock, assumed, done, line, sent, write_calls
 
 ROOT = Path(__file__).parents[2]
