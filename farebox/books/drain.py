@@ -6,6 +6,7 @@ record is collected in a `Haul`.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -102,7 +103,7 @@ class Drain:
             OSError: where a segment cannot be read; what stands before it is in the haul.
         """
         paths = segments_of(instance)
-        for path, follower in zip(paths, [*paths[1:], None], strict=True):
+        for path, follower in zip_longest(paths, paths[1:]):  # none, where it died before it made one
             key = (instance.name, path.name)
             position = self.positions.setdefault(key, Position())
             if position.state == "finished":

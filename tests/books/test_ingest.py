@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from farebox.books import compact, drain
 from farebox.books.ingest import IngestPlan, ingest_once
+from farebox.books.manifest import Manifest
 from farebox.books.parquet import BooksFailed
 from farebox.books.query import Books
 from farebox.books.rows import Window
@@ -118,6 +119,16 @@ def test_a_dead_writers_open_attempts_are_assumed_once(tmp_path):
     assert (writer.directory / RECOVERED).exists()
     assert ingest_once(tmp_path, assumed).attempts == 0
     assert in_books(tmp_path) == {"call_1.1": assumed(begun).total_femto}
+
+
+def test_a_writer_that_died_before_its_first_segment_blocks_nobody(tmp_path):
+    write_calls(tmp_path, calls(1))
+    empty = tmp_path / "journal" / "0000000000001-early"
+    empty.mkdir()
+    (empty / "lock").touch()
+    assert ingest_once(tmp_path, assumed).attempts == 1
+    with contextlib.closing(Manifest(tmp_path / "books" / "manifest.db")) as manifest:
+        assert empty.name in manifest.unswept_writers(), "the ledger of budgets is to be told of it"
 
 
 def test_the_first_end_counts_and_a_zombies_is_kept_aside(tmp_path):
@@ -383,6 +394,7 @@ sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from tests.books.traffic import assumed
 from farebox.books.ingest import IngestPlan, ingest_once
+from farebox.books.manifest import Manifest
 def kill(step):
     if step == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
