@@ -56,14 +56,18 @@ class Gateway:
         folder: for its data and what it says; one for each gateway.
         config: the configuration's text, or "" for none.
         workers: how many.
+        environment: variables of its own, beside ours.
     """
 
-    def __init__(self, folder: Path, config: str = "", workers: int = 2) -> None:
+    def __init__(
+        self, folder: Path, config: str = "", workers: int = 2, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.data_dir = folder / "data"
         self.errors = folder / "stderr.txt"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._workers = workers
+        self._environment = {**os.environ, **(environment or {})}
         self._config = folder / "farebox.toml"
         self._config.write_text(config)
         self._sessions: list[int] = []
@@ -86,7 +90,12 @@ class Gateway:
         command += ["--config", str(self._config), "--data-dir", str(self.data_dir), "--port", str(self.port)]
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=self._environment,
+                start_new_session=True,
             )
         self._sessions.append(self.process.pid)
         line = _read_line(self.process)
@@ -150,13 +159,13 @@ def _read_line(process: subprocess.Popen[bytes]) -> bytes:
 
 
 def _members(sessions: list[int]) -> list[int]:
-    """The living processes of sessions, by id; zombies are dead."""
+    """The living processes of sessions, oldest first; zombies are dead."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                # After the command in brackets, which may hold anything: state, parent, group, session.
-                state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-                if int(session) in sessions and state not in "ZX":
-                    found.append(int(entry.name))
-    return sorted(found)
+                # After the command in brackets, which may hold anything: state, parent, group, session, ...
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) in sessions and fields[0] not in "ZX":
+                    found.append((int(fields[19]), int(entry.name)))  # when it started; process ids begin again
+    return [pid for _, pid in sorted(found)]

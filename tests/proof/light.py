@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -361,7 +362,7 @@ def _fork(work: Callable[[], None]) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         work()
     except BaseException as error:  # noqa: BLE001 - a child must not run on as its parent
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        traceback.print_exception(error)
         os._exit(1)
     os._exit(0)
 

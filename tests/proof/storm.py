@@ -288,7 +288,7 @@ def run_storm(folder: Path, weather: Weather, ledger_url: str | None = None) -> 
         asyncio.run(_blow(weather, load, killer, ledger, bill))
         for gateway in gateways:
             assert gateway.stop() == 0
-        outcome = _reckon(gateways, ledger, load, bill)
+        outcome = reckon_storm(gateways, ledger, load, bill)
     outcome.seed = weather.seed
     outcome.killed, outcome.stopped = killer.killed, killer.stopped
     outcome.took_s = time.monotonic() - began_s
@@ -338,7 +338,7 @@ def _count_requests(bill: Path) -> int:
     return bill.stat().st_size // 1000 if bill.exists() else 0
 
 
-def _reckon(gateways: list[Gateway], ledger: Ledger, load: Load, bill: Path) -> Outcome:
+def reckon_storm(gateways: list[Gateway], ledger: Ledger, load: Load, bill: Path) -> Outcome:
     """Put bill, journals, books and ledger side by side."""
     ledger.look()
     data_dirs = [gateway.data_dir for gateway in gateways]
