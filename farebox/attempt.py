@@ -116,6 +116,7 @@ class Attempt:
         self.provider_request: str = ""
         self.is_last: bool = True
         self.used_femto: int = 0
+        self.is_billed: bool = False
         self._closed: bool = False
 
     def put_sent(self, number: int) -> None:
@@ -160,6 +161,7 @@ class Attempt:
             charged_femto=self._bound_charge(outcome, priced, total_ns),
         )
         done = end(self.sent, priced, self.answered, ended)
+        self.is_billed = done.total_femto != 0
         self.edges.journal.append_done(done)
         if self.admitted.hold is not None:
             used = used_by(self.sent, done)

@@ -6,6 +6,7 @@ take over. Whatever is refused on the way is answered in the dialect of the path
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -17,6 +18,8 @@ from farebox.errors import BadRequest, CallError, MethodNotAllowed, NotFound, To
 from farebox.http1.exchange import Exchange
 from farebox.ids import IdSource
 from farebox.line import serve
+from farebox.once import Once, fingerprint_of
+from farebox.state.answers import Slot
 from farebox.wire.errors_of import render
 from farebox.wire.json_body import encode, parse_object
 from farebox.wire.operations import READINGS
@@ -38,12 +41,14 @@ class Listener:
         edges: what the line needs.
         ids: source of call ids.
         ring: returns the current snapshot of keys.
+        once: serves calls with an idempotency key.
     """
 
-    def __init__(self, edges: Edges, ids: IdSource, ring: Callable[[], KeyRing]) -> None:
+    def __init__(self, edges: Edges, ids: IdSource, ring: Callable[[], KeyRing], once: Once) -> None:
         self._edges = edges
         self._ids = ids
         self._ring = ring
+        self._once = once
         self.in_flight: int = 0
         self.stopping: bool = False
         self.idle: asyncio.Event = asyncio.Event()
@@ -78,13 +83,24 @@ class Listener:
             raise _too_large(self._edges.limits.body_bytes)
         if headers.get("content-encoding", "identity") != "identity":
             raise BadRequest("Compressed bodies are not accepted. Send the body without content-encoding.")
-        asked = READINGS[operation].request(parse_object(exchange.body, self._edges.limits.json_depth))
+        body = parse_object(exchange.body, self._edges.limits.json_depth)
+        asked = READINGS[operation].request(body)
         tags = headers.get("x-farebox-tags")
         if tags:
             asked = msgspec.structs.replace(asked, tags=asked.tags | _read_tags(tags))
         _check_tags(asked)
         inbound = Inbound(call_id, caller.key, caller.name, received_ns, headers, caller.team, caller.project)
-        await serve(self._edges, inbound, asked, exchange)
+        key = headers.get("idempotency-key")
+        if key is None:
+            await serve(self._edges, inbound, asked, exchange)
+        else:
+            await self._once.serve(
+                Slot(caller.key, key),
+                fingerprint_of(exchange.path, body),
+                call_id,
+                exchange,
+                partial(serve, self._edges, inbound, asked),
+            )
 
     def _read(self, exchange: Exchange, call_id: str) -> None:
         """Answer a path that calls no provider."""

@@ -8,6 +8,7 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 import sqlite3
 import sys
 
@@ -25,7 +26,9 @@ from farebox.ids import IdSource
 from farebox.journal.flush import Flusher
 from farebox.journal.writer import JournalWriter
 from farebox.listen import Listener
+from farebox.once import Once
 from farebox.route import Routes, address_of
+from farebox.state.answers import open_answers
 from farebox.state.archive import use_book
 from farebox.state.keys import KeyStore, load_pepper
 from farebox.state.ledger_authority import open_authority
@@ -105,7 +108,10 @@ async def run(settings: Settings) -> None:
         spending=config.spending,
         durable=flusher if config.journal.durability == "power" else None,
     )
-    listener = Listener(edges, ids, watch.ring)
+    answers = open_answers(data_dir, config.spending.ledger or None)
+    home = f"{socket.gethostname()}:{data_dir.resolve()}"
+    once = Once(answers, data_dir / "journal", journal.directory.name, home, clock)
+    listener = Listener(edges, ids, watch.ring, once)
     server = HttpServer(listener.answer, config.limits.body_bytes)
     await server.listen(config.host, settings.port, _BACKLOG)
     background = [asyncio.create_task(job) for job in (watch.run(), _flush_journal(flusher), treasury.run())]
@@ -129,6 +135,7 @@ async def run(settings: Settings) -> None:
         await upstream.close()
     await treasury.sync(everything=True)
     await asyncio.to_thread(authority.close)
+    await asyncio.to_thread(answers.close)
     journal.close()
 
 

@@ -20,7 +20,7 @@ RANKS = {
     **dict.fromkeys(("dispatch", "discover", "hold", "treasury", "state"), 6),
     **dict.fromkeys(("admit", "books"), 7),
     **dict.fromkeys(("attempt", "analyse", "reprice"), 8),
-    **dict.fromkeys(("relay", "present"), 9),
+    **dict.fromkeys(("relay", "once", "present"), 9),
     **dict.fromkeys(("line", "simulate", "replay"), 10),
     "listen": 11,
     **dict.fromkeys(("worker", "office"), 12),
@@ -58,7 +58,7 @@ PURE = frozenset(
 IMPURE_IMPORTS = frozenset(
     {"asyncio", "socket", "ssl", "sqlite3", "duckdb", "httptools", "os", "pathlib", "time", "subprocess", "threading"}
 )
-LINE = ("worker", "listen", "line", "relay", "attempt", "admit", "treasury", "dispatch", "http1")
+LINE = ("worker", "listen", "line", "once", "relay", "attempt", "admit", "treasury", "dispatch", "http1")
 OFFICE = ("office", "books", "analyse", "reprice", "present")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
