@@ -24,12 +24,13 @@ from tests.proof.storm import configure
 from tests.proof.verdict import read_records
 
 CALLS = 200
+CAP = 40
 ROOM = 10
 WISH = 'Think of a number. [[simulate {"latency_ms": 400, "output_tokens": "max"}]]'
 BODY = {
     "model": CHATS,
     "messages": [{"role": "user", "content": WISH}],
-    "max_tokens": 40,
+    "max_tokens": CAP,
 }
 TEAM = Account("team", "lab")
 
@@ -100,15 +101,21 @@ def check_room_for_ten(folder: Path, hosts: int, workers: int, url: str | None) 
         if answer.status == 402:
             error = msgspec.json.decode(answer.body)["error"]
             assert error["code"] == "budget_exceeded"
-            assert 0 <= int(answer.headers["x-farebox-affordable-max-tokens"]) < BODY["max_tokens"]
+            assert 0 <= int(answer.headers["x-farebox-affordable-max-tokens"]) < CAP
             assert femto_from_usd(answer.headers["x-farebox-budget-remaining-usd"]) < hold
 
 
-@pytest.mark.parametrize("workers", [1, 2, 6])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=LONG), 2, pytest.param(6, marks=LONG)])
 def test_case_01_two_hundred_calls_room_for_ten(tmp_path, workers):
     check_room_for_ten(tmp_path, 1, workers, None)
 
 
-@pytest.mark.parametrize(("hosts", "workers"), [(1, 1), (1, 2), (2, 6)])
+@pytest.mark.parametrize(
+    ("hosts", "workers"),
+    [pytest.param(1, 1, marks=LONG), pytest.param(1, 2, marks=LONG), (2, 2), pytest.param(2, 6, marks=LONG)],
+)
 def test_case_02_two_hundred_calls_on_postgres(tmp_path, new_database, hosts, workers):
     check_room_for_ten(tmp_path, hosts, workers, new_database())
