@@ -13,7 +13,7 @@ import shutil
 import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -139,16 +139,19 @@ BUDGETS = [
 class Ledger:
     """The ledger seen from outside: looked at all the while, and refilled where it runs dry."""
 
-    def __init__(self, data_dir: Path, url: str | None, draw: random.Random) -> None:
+    def __init__(
+        self, data_dir: Path, url: str | None, draw: random.Random, budgets: Sequence[Budget] = BUDGETS
+    ) -> None:
         self.authority: LedgerAuthority = open_authority(data_dir, url)  # type: ignore[assignment]
         self.findings: set[str] = set()
         self.looks: int = 0
         self.refills: int = 0
         self._draw = draw
         self._highest: dict[Span, int] = defaultdict(int)
-        for budget in BUDGETS:
+        for budget in budgets:
             self.authority.put(budget)
-        self.authority.top_up(read_account("user:u2"), femto_from_usd("0.002"))
+        if budgets:
+            self.authority.top_up(read_account("user:u2"), femto_from_usd("0.002"))
 
     def look(self) -> None:
         """Check every rule, the main one by arithmetic of our own."""

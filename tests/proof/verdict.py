@@ -36,6 +36,17 @@ class OnRecord(msgspec.Struct):
     later: list[Done] = []
 
     @property
+    def end(self) -> Done:
+        """Its first end, which it has."""
+        assert self.done is not None, f"{self.sent.attempt} has no end"
+        return self.done
+
+    @property
+    def used_femto(self) -> int:
+        """What budgets are charged for it."""
+        return used_by(self.sent, self.end).of("usd")
+
+    @property
     def is_exact(self) -> bool:
         """Whether it costs what was billed, to the femtodollar."""
         return self.done is not None and not _BOUNDS & set(self.done.flags)
