@@ -132,7 +132,7 @@ class PostgresStore:
                     cursor.execute(_as_bytes(f"{begin}; {_NOW}"))  # one message
                     cursor.nextset()
                     now_ns = _one(cursor)
-                rows = Rows(_runner(cursor), _many_runner(cursor), now_ns, lock)
+                rows = Rows(_runner(cursor), now_ns, lock)
                 result = work(rows)
             except BaseException:
                 with suppress(psycopg.Error):
@@ -243,13 +243,6 @@ def _runner(cursor: psycopg.Cursor[Row]) -> Callable[[str, Sequence[Any]], list[
         return cursor.fetchall() if cursor.description is not None else []
 
     return run
-
-
-def _many_runner(cursor: psycopg.Cursor[Row]) -> Callable[[str, Sequence[Sequence[Any]]], None]:
-    def run_many(statement: str, values: Sequence[Sequence[Any]]) -> None:
-        cursor.executemany(_as_bytes(statement), values)
-
-    return run_many
 
 
 @cache

@@ -7,7 +7,7 @@ Locks are taken in one order everywhere: the plan, the writer, then budgets from
 
 # ruff: noqa: S608 -- statements are put together from the names in this file; values are always parameters
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from farebox.budgets.account import KINDS, Account
@@ -27,6 +27,8 @@ from farebox.state.ledger_values import (
 )
 
 Result = TypeVar("Result")
+Value = TypeVar("Value")
+_AT_ONCE = 100  # rows in one statement
 _BUDGET = (
     "id, kind, name, unit, period, zone, cap, hard, alerts, created_ns, generation, wallet, source, call_cap, stated"
 )
@@ -54,7 +56,6 @@ class Rows:
 
     Args:
         run: executes one statement with ``?`` for parameters, and returns its rows.
-        run_many: executes one statement for many rows of parameters.
         now_ns: the authority's clock.
         lock: what a statement ends with that locks its rows, or "".
     """
@@ -62,14 +63,12 @@ class Rows:
     def __init__(
         self,
         run: Callable[[str, Sequence[Any]], list[Row]],
-        run_many: Callable[[str, Sequence[Sequence[Any]]], None],
         now_ns: int,
         lock: str,
     ) -> None:
         self.now_ns: int = now_ns
         self.changed: bool = False
         self._run = run
-        self._run_many = run_many
         self._lock = lock
 
     # The plan
@@ -191,11 +190,11 @@ class Rows:
 
     def save_balances(self, balances: Sequence[BalanceRow]) -> None:
         """Write balances, new or not."""
-        self._write_many(_upsert("balances", _BALANCE, 2), [balance_values(balance) for balance in balances])
+        self._upsert("balances", _BALANCE, 2, [balance_values(balance) for balance in balances])
 
     def save_slices(self, slices: Sequence[SliceRow]) -> None:
         """Write slices, new or not."""
-        self._write_many(_upsert("slices", _SLICE, 3), [slice_values(share) for share in slices])
+        self._upsert("slices", _SLICE, 3, [slice_values(share) for share in slices])
 
     def ended(self, money_before_ns: int, limits_before_ns: int, limit: int) -> list[tuple[str, str]]:
         """Return (budget id, span id) of spans that ended before an instant and hold nothing, oldest first."""
@@ -228,9 +227,14 @@ class Rows:
 
     def set_lines(self, lines: Sequence[tuple[int, int]]) -> None:
         """Write the amounts that posted lines have collected: (amount, number) each."""
-        self._write_many(
-            "UPDATE movements SET amount = ? WHERE id = ?", [(str(amount), number) for amount, number in lines]
-        )
+        for some in _some(lines):
+            numbers = [number for _, number in some]
+            cases = [value for amount, number in some for value in (number, str(amount))]
+            self._write(
+                f"UPDATE movements SET amount = CASE id {'WHEN ? THEN ? ' * len(some)} ELSE amount END "
+                f"WHERE id IN ({_marks(some)})",
+                (*cases, *numbers),
+            )
 
     def movements(self, account: Account | None, limit: int) -> list[Row]:
         """Return the latest lines of an account or all, newest first.
@@ -262,10 +266,15 @@ class Rows:
         self.changed = True
         self._run(statement, values)
 
-    def _write_many(self, statement: str, values: Sequence[Sequence[Any]]) -> None:
-        if values:
-            self.changed = True
-            self._run_many(statement, values)
+    def _upsert(self, table: str, columns: str, keys: int, values: Sequence[Row]) -> None:
+        names = columns.split(", ")
+        changes = ", ".join(f"{name} = excluded.{name}" for name in names[keys:])
+        for some in _some(values):
+            self._write(
+                f"INSERT INTO {table} ({columns}) VALUES {', '.join([f'({_marks(names)})'] * len(some))} "
+                f"ON CONFLICT ({', '.join(names[:keys])}) DO UPDATE SET {changes}",
+                [value for row in some for value in row],
+            )
 
 
 def read_movement(row: Row, account: Account, balance: int | None) -> Movement:
@@ -285,10 +294,7 @@ def _flat(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return [part for pair in pairs for part in pair]
 
 
-def _upsert(table: str, columns: str, keys: int) -> str:
-    names = columns.split(", ")
-    changes = ", ".join(f"{name} = excluded.{name}" for name in names[keys:])
-    return (
-        f"INSERT INTO {table} ({columns}) VALUES ({_marks(names)}) "
-        f"ON CONFLICT ({', '.join(names[:keys])}) DO UPDATE SET {changes}"
-    )
+def _some(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+    """Yield values, few enough at a time for one statement."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]

@@ -19,7 +19,7 @@ from farebox.state.ledger_values import Row
 # How long a transaction waits for others, and how long at a time: SQLite's own waiting soon sleeps 100 ms at a time.
 WAIT_S = 2.0
 _FIRST_WAIT_S = 0.0001
-_LONGEST_WAIT_S = 0.004
+_LONGEST_WAIT_S = 0.002
 
 
 class SqliteStore:
@@ -91,7 +91,7 @@ class SqliteStore:
         database = self._connected()
         database.execute(begin)
         try:
-            rows = Rows(_runner(database), _many_runner(database), self._clock.now_ns(), "")
+            rows = Rows(_runner(database), self._clock.now_ns(), "")
             result = work(rows)
             database.execute("COMMIT" if rows.changed else "ROLLBACK")
         except BaseException:
@@ -139,10 +139,3 @@ def _is_busy(error: sqlite3.OperationalError) -> bool:
 
 def _runner(database: sqlite3.Connection) -> Callable[[str, Sequence[Any]], list[Row]]:
     return lambda statement, values: database.execute(statement, values).fetchall()
-
-
-def _many_runner(database: sqlite3.Connection) -> Callable[[str, Sequence[Sequence[Any]]], None]:
-    def run_many(statement: str, values: Sequence[Sequence[Any]]) -> None:
-        database.executemany(statement, values)
-
-    return run_many
