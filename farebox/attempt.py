@@ -20,8 +20,7 @@ from farebox.errors import CallError, Unavailable, UpstreamFailed
 from farebox.hold import charge_of_broken, charge_of_cut
 from farebox.http1.client import Answer, Upstream
 from farebox.journal.flush import Flusher
-from farebox.journal.record import Outcome, Sent
-from farebox.journal.writer import JournalWriter
+from farebox.journal.record import Done, Outcome, Sent
 from farebox.meter import UNBILLED, Ended, Priced, assume, end, tokens_of
 from farebox.money import usd_text
 from farebox.prices.book import PriceBook
@@ -59,6 +58,20 @@ class Reply(Protocol):
         """Call back once when the client closes the connection."""
 
 
+class Journal(Protocol):
+    """Where attempts are put on record; see `JournalWriter`."""
+
+    @property
+    def admitting(self) -> bool:
+        """Whether a new attempt would be accepted."""
+
+    def append_sent(self, record: Sent) -> None:
+        """Put an attempt on record before its first byte goes out; raises CallError where it must not be sent."""
+
+    def append_done(self, record: Done) -> None:
+        """Put the end of an attempt on record."""
+
+
 class Edges(msgspec.Struct):
     """What the line reaches the world through.
 
@@ -67,7 +80,7 @@ class Edges(msgspec.Struct):
 
     alarm: Alarm
     clock: Clock
-    journal: JournalWriter
+    journal: Journal
     book: PriceBook
     routes: Routes
     upstreams: dict[str, Upstream]
@@ -116,7 +129,6 @@ class Attempt:
         self.provider_request: str = ""
         self.is_last: bool = True
         self.used_femto: int = 0
-        self.is_billed: bool = False
         self._closed: bool = False
 
     def put_sent(self, number: int) -> None:
@@ -161,7 +173,6 @@ class Attempt:
             charged_femto=self._bound_charge(outcome, priced, total_ns),
         )
         done = end(self.sent, priced, self.answered, ended)
-        self.is_billed = done.total_femto != 0
         self.edges.journal.append_done(done)
         if self.admitted.hold is not None:
             used = used_by(self.sent, done)

@@ -86,6 +86,18 @@ class Journal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     durability: Literal["process", "power"] = "process"
 
 
+class Idempotency(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The ``[idempotency]`` table.
+
+    Attributes:
+        keep_hours: how long an idempotency key stands for its call, and the answer is kept; 0 passes keys over.
+        answer_bytes: largest answer that is kept.
+    """
+
+    keep_hours: Annotated[float, msgspec.Meta(ge=0, le=8760)] = 24.0
+    answer_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 4 << 20
+
+
 class BudgetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One ``[[budgets]]`` table: a cap on what an account may use.
 
@@ -162,6 +174,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     spending: Spending = Spending()
     budgets: tuple[BudgetTable, ...] = ()
     journal: Journal = Journal()
+    idempotency: Idempotency = Idempotency()
 
 
 def parse(text: str, source: str, secret: Callable[[str], str], kinds: frozenset[str]) -> Config:

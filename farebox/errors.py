@@ -9,6 +9,7 @@ FareboxError
     ├── OverBudget       402, a hard budget has no room for what the call may cost
     ├── NotFound         404, unknown path or model
     ├── MethodNotAllowed 405
+    ├── Conflict         409/422, the idempotency key stands for another call, or for one whose answer cannot be given
     ├── TooLarge         413, the body
     ├── RateLimited      429, a limit on requests, tokens or concurrent calls
     ├── Untranslatable   422 becomes 400 in both dialects: a field the target cannot express
@@ -115,6 +116,13 @@ class MethodNotAllowed(CallError):
 
     status = 405
     code = "method_not_allowed"
+
+
+class Conflict(CallError):
+    """The idempotency key stands for another call, or for one whose answer cannot be given."""
+
+    status = 409
+    code = "conflict"
 
 
 class TooLarge(CallError):

@@ -26,8 +26,8 @@ ERROR_BODY_BYTES = 1 << 20
 _PLAIN = frozenset({None, "", "identity"})
 
 
-async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> bool:
-    """Answer a call; return whether anything of it may have been billed.
+async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> None:
+    """Answer a call.
 
     Raises:
         CallError: where no attempt could be made: no such model, no room in the journal or in a budget, or a field
@@ -37,7 +37,6 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> b
     admission = open_admission(edges.treasury, edges.book, edges.clock, inbound, asked, edges.spending)
     failed: Failed | None = None
     number = used_femto = 0
-    is_billed = False
     for index, target in enumerate(targets):
         try:
             attempt_id = f"{inbound.id}.{number + 1}"
@@ -59,14 +58,13 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> b
         except Failed as failure:
             failed = failure
             used_femto += attempt.used_femto
-            is_billed = is_billed or attempt.is_billed
             if failure.try_next:
                 continue
         except BaseException:
             attempt.put_done("lost", assume(edges.book, attempt.sent))
             raise
         else:
-            return True
+            return
         break
     assert failed is not None, "a route has at least one target"
     if not number:
@@ -76,7 +74,6 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> b
         status, error_body = render(asked.dialect, failed.error, inbound.id)
         data = encode(error_body)
     reply.respond(status, [("content-type", "application/json"), *failed.headers], data)
-    return is_billed
 
 
 async def _run(attempt: Attempt, reply: Reply) -> None:

@@ -6,7 +6,6 @@ take over. Whatever is refused on the way is answered in the dialect of the path
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 
 import msgspec
 
@@ -16,10 +15,10 @@ from farebox.call import Asked, HeaderReader, Inbound
 from farebox.discover import anthropic_models, find_model, openai_models
 from farebox.errors import BadRequest, CallError, MethodNotAllowed, NotFound, TooLarge, Unavailable
 from farebox.http1.exchange import Exchange
+from farebox.idempotency import HEADER
 from farebox.ids import IdSource
 from farebox.line import serve
-from farebox.once import Once, fingerprint_of
-from farebox.state.answers import Slot
+from farebox.once import Once
 from farebox.wire.errors_of import render
 from farebox.wire.json_body import encode, parse_object
 from farebox.wire.operations import READINGS
@@ -41,10 +40,10 @@ class Listener:
         edges: what the line needs.
         ids: source of call ids.
         ring: returns the current snapshot of keys.
-        once: serves calls with an idempotency key.
+        once: serves calls with an idempotency key, or None where those are passed over.
     """
 
-    def __init__(self, edges: Edges, ids: IdSource, ring: Callable[[], KeyRing], once: Once) -> None:
+    def __init__(self, edges: Edges, ids: IdSource, ring: Callable[[], KeyRing], once: Once | None) -> None:
         self._edges = edges
         self._ids = ids
         self._ring = ring
@@ -83,24 +82,17 @@ class Listener:
             raise _too_large(self._edges.limits.body_bytes)
         if headers.get("content-encoding", "identity") != "identity":
             raise BadRequest("Compressed bodies are not accepted. Send the body without content-encoding.")
-        body = parse_object(exchange.body, self._edges.limits.json_depth)
-        asked = READINGS[operation].request(body)
+        asked = READINGS[operation].request(parse_object(exchange.body, self._edges.limits.json_depth))
         tags = headers.get("x-farebox-tags")
         if tags:
             asked = msgspec.structs.replace(asked, tags=asked.tags | _read_tags(tags))
         _check_tags(asked)
         inbound = Inbound(call_id, caller.key, caller.name, received_ns, headers, caller.team, caller.project)
-        key = headers.get("idempotency-key")
-        if key is None:
+        key = headers.get(HEADER)
+        if key is None or self._once is None:
             await serve(self._edges, inbound, asked, exchange)
         else:
-            await self._once.serve(
-                Slot(caller.key, key),
-                fingerprint_of(exchange.path, body),
-                call_id,
-                exchange,
-                partial(serve, self._edges, inbound, asked),
-            )
+            await self._once.serve(key, inbound, asked, exchange)
 
     def _read(self, exchange: Exchange, call_id: str) -> None:
         """Answer a path that calls no provider."""

@@ -1,175 +1,266 @@
 """Calls that carry an idempotency key: sent to a provider once, charged once, answered as often as they are asked.
 
-The first call claims its key before anything is sent. The same call again is answered with what was answered then;
-while the first is under way it is told so. What was refused before it could cost anything, and errors for which nothing
-can have been billed, leave the key free: a retry is a new try. Where the worker died in the middle, nobody knows the
-answer, and its cost is assumed: the key is lost, and says so.
+What became of a call is kept before the client has the last bytes of its answer, so whoever asks again after that gets
+the same. A client with a key that goes away in the middle may come back for its answer, so that is taken to its end.
+
+Where a worker died in the middle, its journal says whether the call was sent: if not, the key is free again, else its
+cost is assumed and the answer lost. The worker of another host is taken for dead when no call can last that long.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
-from farebox.attempt import Headers, Reply
-from farebox.clock import Clock
-from farebox.errors import BadRequest, CallError
-from farebox.journal.recover import is_dead
-from farebox.state.answers import Answer, AnswerStore, Claim, Found, Slot
+from farebox.attempt import Edges, Headers, Journal, Reply
+from farebox.call import Asked, Inbound
+from farebox.config import Idempotency
+from farebox.errors import Unavailable
+from farebox.http1.exchange import ClientGone
+from farebox.idempotency import Answer, Claim, Ending, Found, answer_of, ending_of, read_claim
+from farebox.journal.find import fate_of
+from farebox.journal.record import Done, Sent
+from farebox.state.answers import AnswerStore, unavailable
 
-MAX_KEY = 255
-MAX_BODY_BYTES = 4 << 20
-_FOREIGN_NS = 3_600_000_000_000  # after which a call of another host that has not ended is taken to be lost
+Work = Callable[[Edges, Inbound, Asked, Reply], Awaitable[None]]
+Result = TypeVar("Result")
+REPLAYED = ("x-farebox-replayed", "true")
+_HOUR_NS = 3_600_000_000_000
+_LONGEST_NS = _HOUR_NS  # no call of another host is under way for longer
+_SILENCE_NS = 500_000_000  # how long a store that did not answer is left alone
+_PATIENCE_S = 1.0  # how long an answer waits until it is kept
+_TICK_S = 1.0
+_MOST_WAITING_BYTES = 64 << 20  # of answers that wait for their store
 _PIECE_BYTES = 16 << 10
-_encode = msgspec.json.Encoder(order="deterministic").encode
-
-
-class KeyInUse(CallError):
-    """The call with this key is under way, or what became of it cannot be replayed."""
-
-    status = 409
-    code = "idempotency_in_flight"
-
-
-class KeyMismatch(CallError):
-    """The key was used for another request."""
-
-    status = 422
-    code = "idempotency_mismatch"
+_LAST_BYTES = 400  # in which the last event of a stream says so
 
 
 class Once:
     """Serves calls with a key. One per worker.
 
     Args:
+        edges: what the line needs.
+        work: answers a call: `line.serve`.
         store: where answers are kept.
-        journals: directory of this host's journals, which prove its workers dead or alive.
-        writer: name of this worker's journal.
-        home: which installation this is, unlike that of any other host.
-        clock: for claims.
+        own_journal: directory of this worker's journal, beside those of the host's other workers.
+        terms: how long and how large.
     """
 
-    def __init__(self, store: AnswerStore, journals: Path, writer: str, home: str, clock: Clock) -> None:
+    def __init__(self, edges: Edges, work: Work, store: AnswerStore, own_journal: Path, terms: Idempotency) -> None:
+        self._edges = edges
+        self._work = work
         self._store = store
-        self._journals = journals
-        self._writer = writer
-        self._home = home
-        self._clock = clock
+        self._journals: Path = own_journal.parent
+        self._writer: str = own_journal.name
+        self._most_bytes: int = terms.answer_bytes
+        self._keep_ns: int = int(terms.keep_hours * _HOUR_NS)
+        self._thread = ThreadPoolExecutor(1, "answers")  # of its own: who waits here must not keep the journal waiting
+        self._silent_until_ns: int = 0
+        self._untold: dict[str, tuple[Claim, Ending]] = {}  # by call
+        self._telling: set[asyncio.Task[bool]] = set()
 
-    async def serve(
-        self, slot: Slot, fingerprint: bytes, call: str, reply: Reply, work: Callable[[Reply], Awaitable[bool]]
-    ) -> None:
+    async def serve(self, key: str, inbound: Inbound, asked: Asked, reply: Reply) -> None:
         """Answer a call with a key.
-
-        Args:
-            slot: whose key it is.
-            fingerprint: of the request, see `fingerprint_of`.
-            call: id of the call.
-            reply: how it is answered.
-            work: answers it where it is the first; returns whether anything of it may have been billed.
 
         Raises:
             BadRequest: for a key that is none.
-            KeyInUse, KeyMismatch: where there is an earlier call that cannot be replayed.
+            Conflict: where the key stands for a call whose answer cannot be given.
             Unavailable: where the store cannot be reached.
+            CallError: as `line.serve` does.
         """
-        if not 0 < len(slot.key) <= MAX_KEY:
-            raise BadRequest(f"'idempotency-key' must have 1 to {MAX_KEY} characters.", param="idempotency-key")
-        claim = Claim(fingerprint, call, self._home, self._writer, self._clock.now_ns())
-        found = await asyncio.to_thread(self._store.claim, slot, claim)
+        at_ns = self._edges.clock.now_ns()
+        claim = read_claim(key, asked, caller=inbound.key, call=inbound.id, writer=self._writer, at_ns=at_ns)
+        found = await self._claim(claim)
         if found is not None:
-            await self._answer_again(found, claim, reply)
+            await _give_again(answer_of(found, claim), reply)
             return
-        recorder = _Recorder(reply)
+        journal = _Watched(self._edges.journal)
+        recorder = Recorder(reply, self._most_bytes)
+        ending = Ending("lost")
         try:
-            is_billed = await work(recorder)
-        except CallError:
-            await asyncio.to_thread(self._store.release, slot, call)
+            await self._work(msgspec.structs.replace(self._edges, journal=journal), inbound, asked, recorder)
+            ending = ending_of(journal.sent, journal.ended, recorder.answer())
+            if ending.state == "answered" and recorder.is_too_large:
+                ending = Ending("unkept")
+        except BaseException:
+            ending = ending_of(journal.sent, journal.ended, None)
             raise
-        if is_billed or recorder.status < 400:
-            await asyncio.to_thread(self._store.finish, slot, call, recorder.answer())
-        else:
-            await asyncio.to_thread(self._store.release, slot, call)
+        finally:
+            await self._tell(claim, ending)
+        await recorder.finish()
 
-    async def _answer_again(self, found: Found, claim: Claim, reply: Reply) -> None:
-        if found.claim.fingerprint != claim.fingerprint:
-            raise KeyMismatch(
-                "This idempotency key was used for another request. Use a new key for a new request.",
-                param="idempotency-key",
-            )
-        answer = found.answer
-        if answer.state == "open":
-            if await asyncio.to_thread(self._is_lost, found.claim):
-                raise KeyInUse(
-                    f"What became of the call with this key ({found.claim.call}) is not known: the gateway stopped in "
-                    "the middle of it, and its cost is assumed. Use a new key to try again.",
-                    code="idempotency_lost",
-                )
-            raise KeyInUse("The call with this idempotency key is still under way. Try again soon.", retry_after_s=1)
-        if answer.state != "done":
-            why = "is too large to be kept" if answer.state == "large" else "was not taken to its end"
-            raise KeyInUse(
-                f"The answer of the call with this key ({found.claim.call}) {why}, so it cannot be given again. "
-                "Use a new key to try again.",
-                code="idempotency_no_answer",
-            )
-        headers = [*answer.headers, ("x-farebox-replayed", "true")]
-        if not answer.streamed:
-            reply.respond(answer.status, headers, answer.body)
-            return
-        reply.start_stream(answer.status, headers)
-        for start in range(0, len(answer.body), _PIECE_BYTES):
-            await reply.send(answer.body[start : start + _PIECE_BYTES])
+    async def run(self) -> None:
+        """Tell the store what it could not be told, and forget what is old, until cancelled."""
+        forget_at_ns = 0
+        while True:
+            for claim, ending in list(self._untold.values()):
+                await self._try_telling(claim, ending)
+            if self._edges.clock.monotonic_ns() >= forget_at_ns:
+                try:
+                    await self._ask(self._store.forget, self._edges.clock.now_ns() - self._keep_ns)
+                    forget_at_ns = self._edges.clock.monotonic_ns() + _HOUR_NS
+                except Unavailable:
+                    forget_at_ns = 0
+            await asyncio.sleep(_TICK_S)
 
-    def _is_lost(self, claim: Claim) -> bool:
-        """Return whether the worker that made a claim is dead; those of other hosts are given an hour."""
-        if claim.home != self._home:
-            return self._clock.now_ns() - claim.at_ns > _FOREIGN_NS
-        if claim.writer == self._writer:
-            return False
+    async def close(self) -> None:
+        """Tell the store what can be told and let go of it."""
+        for claim, ending in list(self._untold.values()):
+            await self._try_telling(claim, ending)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
+        self._thread.shutdown(wait=False)
+
+    async def _claim(self, claim: Claim) -> Found | None:
+        """Claim a key; return the call that it stands for already, where there is one."""
+        for earlier, ending in list(self._untold.values()):
+            if earlier.digest == claim.digest and not await self._try_telling(earlier, ending):
+                raise unavailable()
+        found = await self._ask_for(claim)
+        if found is None or found.state != "open" or found.claim.fingerprint != claim.fingerprint:
+            return found
+        ending = await asyncio.to_thread(self._fate, found.claim)
+        if ending is None:
+            return found
+        await self._ask(self._store.end, found.claim, ending)
+        return await self._ask_for(claim)
+
+    async def _ask_for(self, claim: Claim) -> Found | None:
         try:
-            return is_dead(self._journals / claim.writer)
+            return await self._ask(self._store.claim, claim, self._keep_ns)
+        except Unavailable:  # it may have been taken all the same
+            self._untold[claim.call] = (claim, Ending(None))
+            raise
+
+    def _fate(self, claim: Claim) -> Ending | None:
+        """Return how a call has ended whose worker said nothing, or None where it is under way."""
+        if claim.writer == self._writer:
+            return None
+        try:
+            fate = fate_of(self._journals / claim.writer, claim.call)
         except OSError:
-            return True  # its journal is in the books and gone
+            return None
+        if fate == "unknown":
+            return Ending("lost") if self._edges.clock.now_ns() - claim.at_ns > _LONGEST_NS else None
+        return {"alive": None, "unsent": Ending(None), "sent": Ending("lost")}[fate]
+
+    async def _tell(self, claim: Claim, ending: Ending) -> None:
+        """Keep what became of a call; a store that is slow or away keeps no client waiting for long."""
+        waiting = sum(len(each.answer.body) for _, each in self._untold.values() if each.answer is not None)
+        if ending.answer is not None and waiting + len(ending.answer.body) > _MOST_WAITING_BYTES:
+            ending = Ending("unkept")
+        self._untold[claim.call] = (claim, ending)
+        task = asyncio.create_task(self._try_telling(claim, ending))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+        await asyncio.wait({task}, timeout=_PATIENCE_S)
+
+    async def _try_telling(self, claim: Claim, ending: Ending) -> bool:
+        try:
+            await self._ask(self._store.end, claim, ending)
+        except Unavailable:
+            return False
+        self._untold.pop(claim.call, None)
+        return True
+
+    async def _ask(self, question: Callable[..., Result], *args: object) -> Result:
+        """Ask the store something in its thread.
+
+        Raises:
+            Unavailable: where it does not answer, or did not a moment ago.
+        """
+        clock = self._edges.clock
+        if clock.monotonic_ns() < self._silent_until_ns:
+            raise unavailable()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: question(*args))
+        except Unavailable:
+            self._silent_until_ns = clock.monotonic_ns() + _SILENCE_NS
+            raise
 
 
-def fingerprint_of(path: str, body: dict[str, Any]) -> bytes:
-    """Return a digest of a request that does not depend on the order of its members."""
-    return sha256(path.encode() + b"\0" + _encode(body)).digest()
+async def _give_again(answer: Answer, reply: Reply) -> None:
+    headers = [*answer.headers, REPLAYED]
+    if not answer.is_stream:
+        reply.respond(answer.status, headers, answer.body)
+        return
+    reply.start_stream(answer.status, headers)
+    for start in range(0, len(answer.body), _PIECE_BYTES):
+        await reply.send(answer.body[start : start + _PIECE_BYTES])
 
 
-class _Recorder:
-    """A `Reply` that keeps what it is given."""
+class _Watched:
+    """The journal, as one call sees it: it knows what was sent of that call and how it ended."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.sent: list[Sent] = []
+        self.ended: list[Done] = []
+
+    @property
+    def admitting(self) -> bool:
+        return self._journal.admitting
+
+    def append_sent(self, record: Sent) -> None:
+        self._journal.append_sent(record)
+        self.sent.append(record)
+
+    def append_done(self, record: Done) -> None:
+        self._journal.append_done(record)
+        self.ended.append(record)
+
+
+class Recorder:
+    """A `Reply` that keeps what is answered, and hands the last of it on when that is safe: see `finish`.
+
+    Args:
+        reply: how the client is answered.
+        most_bytes: largest body that is kept; from there on a client that goes away ends the call as any other does.
+    """
+
+    def __init__(self, reply: Reply, most_bytes: int) -> None:
         self._reply = reply
+        self._most_bytes = most_bytes
+        self._status: int = 0
+        self._headers: Headers = []
         self._pieces: list[bytes] = []
         self._size: int = 0
-        self._headers: Headers = []
-        self._streamed: bool = False
-        self._gone: bool = False
-        self.status: int = 0
+        self._held: bytes = b""
+        self._is_stream: bool = False
+        self._is_gone: bool = False
+        self._on_gone: Callable[[], None] | None = None
 
-    def answer(self) -> Answer:
-        """Return what was answered."""
-        if self._gone:
-            return Answer("broken")
-        if self._size > MAX_BODY_BYTES:
-            return Answer("large")
-        return Answer("done", self.status, self._streamed, tuple(self._headers), b"".join(self._pieces))
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the answer is larger than what is kept."""
+        return self._size > self._most_bytes
+
+    def answer(self) -> Answer | None:
+        """Return what was answered, or None where nothing was; the body is empty where it is too large."""
+        if not self._status:
+            return None
+        body = b"" if self.is_too_large else b"".join(self._pieces)
+        return Answer(self._status, tuple(self._headers), body, self._is_stream)
+
+    async def finish(self) -> None:
+        """Give the client what was held back."""
+        if self._is_stream:
+            if self._held and not self._is_gone:
+                await self._reply.send(self._held)
+        elif self._status:
+            self._reply.respond(self._status, self._headers, b"".join(self._pieces))
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """See `Reply.respond`."""
-        self.status, self._headers = status, headers
-        self._keep(body)
-        self._reply.respond(status, headers, body)
+        """See `Reply.respond`; the client has it from `finish`."""
+        self._status, self._headers = status, headers
+        self._pieces.append(body)
+        self._size = len(body)
 
     def start_stream(self, status: int, headers: Headers) -> None:
         """See `Reply.start_stream`."""
-        self.status, self._headers, self._streamed = status, headers, True
+        self._status, self._headers, self._is_stream = status, headers, True
         self._reply.start_stream(status, headers)
 
     async def send(self, data: bytes) -> None:
@@ -178,33 +269,49 @@ class _Recorder:
         await self.drained()
 
     def offer(self, data: bytes) -> bool:
-        """See `Reply.offer`."""
+        """See `Reply.offer`; what looks like the last event of a stream waits for the next piece, or for `finish`."""
         self._keep(data)
+        data = self._held + data
+        self._held = b""
+        if self._is_gone:
+            return not self.is_too_large
+        end = data[-_LAST_BYTES:]
+        if b"[DONE]" in end or b"message_stop" in end:
+            self._held = data
+            return True
         return self._reply.offer(data)
 
     async def drained(self) -> None:
-        """See `Reply.drained`."""
-        try:
-            await self._reply.drained()
-        except BaseException:
-            self._gone = True
-            raise
+        """See `Reply.drained`; a client that has gone is waited for no longer, and its answer goes on."""
+        if not self._is_gone:
+            try:
+                await self._reply.drained()
+            except ClientGone:
+                self._is_gone = True
+        if self._is_gone and self.is_too_large:
+            raise ClientGone
 
     def when_gone(self, callback: Callable[[], None] | None) -> None:
         """See `Reply.when_gone`."""
+        self._on_gone = callback
         if callback is None:
             self._reply.when_gone(None)
-            return
-
-        def note() -> None:
-            self._gone = True
+        elif self._is_gone and self.is_too_large:
             callback()
+        else:
+            self._reply.when_gone(self._lose_client)
 
-        self._reply.when_gone(note)
+    def _lose_client(self) -> None:
+        self._is_gone = True
+        if self.is_too_large and self._on_gone is not None:
+            self._on_gone()
 
     def _keep(self, data: bytes) -> None:
         self._size += len(data)
-        if self._size <= MAX_BODY_BYTES:
+        if not self.is_too_large:
             self._pieces.append(data)
-        else:
-            self._pieces.clear()
+            return
+        self._pieces.clear()
+        if self._is_gone and self._on_gone is not None:
+            callback, self._on_gone = self._on_gone, None
+            callback()

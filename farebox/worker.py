@@ -8,9 +8,9 @@ import contextlib
 import gc
 import os
 import signal
-import socket
 import sqlite3
 import sys
+from pathlib import Path
 
 import uvloop
 
@@ -25,6 +25,7 @@ from farebox.http1.server import HttpServer
 from farebox.ids import IdSource
 from farebox.journal.flush import Flusher
 from farebox.journal.writer import JournalWriter
+from farebox.line import serve
 from farebox.listen import Listener
 from farebox.once import Once
 from farebox.route import Routes, address_of
@@ -108,13 +109,12 @@ async def run(settings: Settings) -> None:
         spending=config.spending,
         durable=flusher if config.journal.durability == "power" else None,
     )
-    answers = open_answers(data_dir, config.spending.ledger or None)
-    home = f"{socket.gethostname()}:{data_dir.resolve()}"
-    once = Once(answers, data_dir / "journal", journal.directory.name, home, clock)
+    once = _open_once(settings, edges, journal.directory)
     listener = Listener(edges, ids, watch.ring, once)
     server = HttpServer(listener.answer, config.limits.body_bytes)
     await server.listen(config.host, settings.port, _BACKLOG)
-    background = [asyncio.create_task(job) for job in (watch.run(), _flush_journal(flusher), treasury.run())]
+    jobs = [watch.run(), _flush_journal(flusher), treasury.run(), *([once.run()] if once else [])]
+    background = [asyncio.create_task(job) for job in jobs]
     gc.collect()
     gc.freeze()  # what start-up made stays: no later collection walks it again
     _watch_for_stop(settings, stopped)
@@ -135,8 +135,18 @@ async def run(settings: Settings) -> None:
         await upstream.close()
     await treasury.sync(everything=True)
     await asyncio.to_thread(authority.close)
-    await asyncio.to_thread(answers.close)
+    if once is not None:
+        await once.close()
     journal.close()
+
+
+def _open_once(settings: Settings, edges: Edges, own_journal: Path) -> Once | None:
+    """Return what serves calls with an idempotency key, or None where keys are passed over."""
+    config = settings.config
+    if not config.idempotency.keep_hours:
+        return None
+    answers = open_answers(settings.data_dir, config.spending.ledger or None)
+    return Once(edges, serve, answers, own_journal, config.idempotency)
 
 
 def _upstream(provider: Provider) -> Upstream:

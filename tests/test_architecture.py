@@ -16,7 +16,7 @@ RANKS = {
     **dict.fromkeys(("translate", "providers"), 3),
     **dict.fromkeys(("auth", "alarm"), 4),
     **dict.fromkeys(("journal", "http1"), 4),
-    **dict.fromkeys(("route", "meter", "quote", "spend"), 5),
+    **dict.fromkeys(("route", "meter", "quote", "spend", "idempotency"), 5),
     **dict.fromkeys(("dispatch", "discover", "hold", "treasury", "state"), 6),
     **dict.fromkeys(("admit", "books"), 7),
     **dict.fromkeys(("attempt", "analyse", "reprice"), 8),
@@ -52,6 +52,7 @@ PURE = frozenset(
         "dispatch",
         "hold",
         "spend",
+        "idempotency",
         "analyse",
     }
 )

@@ -44,7 +44,7 @@ def recover_instance(instance: Path, assume: Callable[[Sent], Done]) -> int:
         return 0
     open_attempts: dict[str, Sent] = {}
     for path in segments_of(instance):
-        for record in _readable(path):
+        for record in readable(path):
             if isinstance(record, Sent):
                 open_attempts[record.attempt] = record
             else:
@@ -55,7 +55,7 @@ def recover_instance(instance: Path, assume: Callable[[Sent], Done]) -> int:
     return len(frames)
 
 
-def _readable(path: Path) -> Iterator[Record]:
+def readable(path: Path) -> Iterator[Record]:
     """Yield what can be read of a segment nobody writes to, damaged places left out."""
     offset: int | None = 0
     while offset is not None:

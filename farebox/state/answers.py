@@ -1,103 +1,70 @@
-"""Answers of calls that carry an idempotency key, kept for a day: the same call again is answered from here.
+"""Answers of calls that carry an idempotency key, kept for a while: the same call again is answered from here.
 
-A key belongs to the caller's virtual key. Whoever comes first claims it, in one transaction, before anything is sent;
-everybody else finds the claim. In a SQLite file for one host, in Postgres where several share a ledger.
+Whoever comes first claims a key, in one transaction, before anything is sent; everybody else finds the claim. In a
+SQLite file for one host, in Postgres where several share a ledger. Bodies are kept as they were answered, so nobody but
+its owner can read the file.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from farebox.errors import ConfigError, Unavailable
+from farebox.idempotency import Answer, Claim, Ending, Found
 
 ANSWERS = "idempotency.db"
-KEEP_NS = 24 * 3_600_000_000_000
-
-# `open`: under way, or its worker died. `done`: can be replayed. `broken`: the client left before it was whole.
-# `large`: too large to be kept.
-State = Literal["open", "done", "broken", "large"]
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS answers (
-    caller TEXT NOT NULL, key TEXT NOT NULL, fingerprint {blob} NOT NULL, call TEXT NOT NULL, home TEXT NOT NULL,
-    writer TEXT NOT NULL, at_ns {big} NOT NULL, state TEXT NOT NULL, status {big} NOT NULL, streamed {big} NOT NULL,
-    headers TEXT NOT NULL, body {blob} NOT NULL, PRIMARY KEY (caller, key))
+    digest {blob} PRIMARY KEY, fingerprint {blob} NOT NULL, call TEXT NOT NULL, writer TEXT NOT NULL,
+    at_ns {big} NOT NULL, state TEXT NOT NULL, status {big} NOT NULL, is_stream {big} NOT NULL, headers TEXT NOT NULL,
+    body {blob})
 """
-_INDEX = "CREATE INDEX IF NOT EXISTS answers_by_age ON answers (at_ns)"
-_COLUMNS = "fingerprint, call, home, writer, at_ns, state, status, streamed, headers, body"
-PURGE = "DELETE FROM answers WHERE at_ns < ?"
-CLAIM = (
-    f"INSERT INTO answers (caller, key, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 'open', 0, 0, '[]', ?) "  # noqa: S608 -- names of this file
-    "ON CONFLICT DO NOTHING"
+INDEX = "CREATE INDEX IF NOT EXISTS answers_by_age ON answers (at_ns)"
+# So few at a time that nobody waits for long.
+FORGET = "DELETE FROM answers WHERE digest IN (SELECT digest FROM answers WHERE at_ns < ? LIMIT 100) RETURNING call"
+_DROP = "DELETE FROM answers WHERE digest = ? AND at_ns < ?"
+_CLAIM = (
+    "INSERT INTO answers (digest, fingerprint, call, writer, at_ns, state, status, is_stream, headers, body) "
+    "VALUES (?, ?, ?, ?, ?, 'open', 0, 0, '[]', NULL) ON CONFLICT DO NOTHING"
 )
-FIND = f"SELECT {_COLUMNS} FROM answers WHERE caller = ? AND key = ?"  # noqa: S608 -- names of this file
-FINISH = (
-    "UPDATE answers SET state = ?, status = ?, streamed = ?, headers = ?, body = ? "
-    "WHERE caller = ? AND key = ? AND call = ?"
+_FIND = (
+    "SELECT digest, fingerprint, call, writer, at_ns, state, status, is_stream, headers, body "
+    "FROM answers WHERE digest = ?"
 )
-RELEASE = "DELETE FROM answers WHERE caller = ? AND key = ? AND call = ?"
+_FINISH = (
+    "UPDATE answers SET state = ?, status = ?, is_stream = ?, headers = ?, body = ? "
+    "WHERE digest = ? AND call = ? AND state = 'open'"
+)
+_RELEASE = "DELETE FROM answers WHERE digest = ? AND call = ? AND state = 'open'"
 
-
-class Slot(msgspec.Struct, frozen=True):
-    """Whose key it is: the id of the virtual key, or "" for open access, and the idempotency key."""
-
-    caller: str
-    key: str
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """What the first call with a key says.
-
-    Attributes:
-        fingerprint: digest of what is asked; another with the same key is a mistake.
-        call: id of the call.
-        home: which installation its worker belongs to.
-        writer: name of the worker's journal.
-        at_ns: when, nanoseconds since the epoch.
-    """
-
-    fingerprint: bytes
-    call: str
-    home: str
-    writer: str
-    at_ns: int
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """An answer as it was given, or why there is none to replay."""
-
-    state: State
-    status: int = 0
-    streamed: bool = False
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-
-
-class Found(msgspec.Struct, frozen=True):
-    """An earlier claim and what became of it."""
-
-    claim: Claim
-    answer: Answer
+Statement = tuple[str, Sequence[Any]]
 
 
 class AnswerStore(Protocol):
     """Where answers are. Methods are transactions and may be called from any thread.
 
-    Each raises Unavailable (``idempotency_store_unavailable``) where the store does not answer.
+    Each raises Unavailable (``idempotency_store_unavailable``) where the store does not answer in time.
     """
 
-    def claim(self, slot: Slot, claim: Claim) -> Found | None:
-        """Claim a key; return the earlier claim where there is one, else None. What is older than a day is dropped."""
+    def claim(self, claim: Claim, keep_ns: int) -> Found | None:
+        """Claim a key; return the earlier claim where there is one, else None.
 
-    def finish(self, slot: Slot, call: str, answer: Answer) -> None:
-        """Keep the answer of a call that holds the claim."""
+        Args:
+            claim: the call's.
+            keep_ns: how long a claim stands; an older one is forgotten.
+        """
 
-    def release(self, slot: Slot, call: str) -> None:
-        """Give a claim up: nothing was sent, or nothing of it can have been billed."""
+    def end(self, claim: Claim, ending: Ending) -> None:
+        """Keep what became of a call that holds its claim, or free the key. Doing it again changes nothing."""
+
+    def forget(self, before_ns: int) -> None:
+        """Drop what was claimed before an instant."""
 
     def close(self) -> None:
         """Let go of the store."""
@@ -121,55 +88,66 @@ def open_answers(data_dir: Path, url: str | None) -> AnswerStore:
 class SqliteAnswers:
     """See `AnswerStore`: a file in WAL mode, every write on the disk when it is answered."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wait_s: float = 2.0) -> None:
         self._path = path
+        self._wait_s = wait_s
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
 
-    def claim(self, slot: Slot, claim: Claim) -> Found | None:
+    def claim(self, claim: Claim, keep_ns: int) -> Found | None:
         """See `AnswerStore.claim`."""
-        statements = [
-            ("BEGIN IMMEDIATE", ()),
-            (PURGE, (claim.at_ns - KEEP_NS,)),
-            (CLAIM, claim_values(slot, claim)),
-            (FIND, (slot.caller, slot.key)),
-            ("COMMIT", ()),
-        ]
-        found = read_found(self._run(statements)[3][0])
-        return None if found.claim.call == claim.call else found
+        return read_found(self._run(claim_statements(claim, keep_ns)), claim)
 
-    def finish(self, slot: Slot, call: str, answer: Answer) -> None:
-        """See `AnswerStore.finish`."""
-        self._run([(FINISH, answer_values(slot, call, answer))])
+    def end(self, claim: Claim, ending: Ending) -> None:
+        """See `AnswerStore.end`."""
+        self._run([end_statement(claim, ending)])
 
-    def release(self, slot: Slot, call: str) -> None:
-        """See `AnswerStore.release`."""
-        self._run([(RELEASE, (slot.caller, slot.key, call))])
+    def forget(self, before_ns: int) -> None:
+        """See `AnswerStore.forget`."""
+        while self._path.exists() and self._run([(FORGET, (before_ns,))]):
+            pass
 
     def close(self) -> None:
         """See `AnswerStore.close`."""
         with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+            self._let_go()
 
-    def _run(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[list[Any]]:
+    def _run(self, statements: Sequence[Statement]) -> list[Any]:
+        """Run statements in one transaction; return the rows of the last."""
         with self._lock:
             try:
                 if self._database is None:
                     self._database = self._open()
-                return [self._database.execute(statement, values).fetchall() for statement, values in statements]
-            except sqlite3.Error as error:
-                if self._database is not None:
-                    self._database.close()  # which rolls back
-                    self._database = None
+                self._database.execute("BEGIN IMMEDIATE")
+                for statement, values in statements:
+                    cursor = self._database.execute(statement, values)
+                rows = cursor.fetchall()
+                self._database.execute("COMMIT")
+            except (sqlite3.Error, OSError) as error:
+                self._let_go()  # which rolls back
                 raise unavailable() from error
+            return rows
 
     def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
-        for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", table("BLOB", "INTEGER"), _INDEX):
-            database.execute(statement)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        database = sqlite3.connect(self._path, timeout=self._wait_s, isolation_level=None, check_same_thread=False)
+        try:
+            for statement in (
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                table("BLOB", "INTEGER"),
+                INDEX,
+            ):
+                database.execute(statement)
+        except sqlite3.Error:
+            database.close()
+            raise
         return database
+
+    def _let_go(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
 
 def table(blob: str, big: str) -> str:
@@ -177,24 +155,33 @@ def table(blob: str, big: str) -> str:
     return _TABLE.format(blob=blob, big=big)
 
 
-def claim_values(slot: Slot, claim: Claim) -> tuple[Any, ...]:
-    """Return the values of `CLAIM`."""
-    return slot.caller, slot.key, claim.fingerprint, claim.call, claim.home, claim.writer, claim.at_ns, b""
+def claim_statements(claim: Claim, keep_ns: int) -> list[Statement]:
+    """Return the statements that claim a key; the last returns whose it is."""
+    values = (claim.digest, claim.fingerprint, claim.call, claim.writer, claim.at_ns)
+    return [(_DROP, (claim.digest, claim.at_ns - keep_ns)), (_CLAIM, values), (_FIND, (claim.digest,))]
 
 
-def answer_values(slot: Slot, call: str, answer: Answer) -> tuple[Any, ...]:
-    """Return the values of `FINISH`."""
+def end_statement(claim: Claim, ending: Ending) -> Statement:
+    """Return the statement that ends a claim."""
+    if ending.state is None:
+        return _RELEASE, (claim.digest, claim.call)
+    answer = ending.answer or Answer(0, (), b"", is_stream=False)
     headers = msgspec.json.encode(answer.headers).decode()
-    what = (answer.state, answer.status, int(answer.streamed), headers, answer.body)
-    return *what, slot.caller, slot.key, call
+    body = None if ending.answer is None else answer.body
+    values = (ending.state, answer.status, int(answer.is_stream), headers, body)
+    return _FINISH, (*values, claim.digest, claim.call)
 
 
-def read_found(row: Sequence[Any]) -> Found:
-    """Return what stands in a row of `FIND`."""
-    fingerprint, call, home, writer, at_ns, state, status, streamed, headers, body = row
-    claim = Claim(bytes(fingerprint), call, home, writer, at_ns)
-    pairs = msgspec.json.decode(headers, type=tuple[tuple[str, str], ...])
-    return Found(claim, Answer(state, status, bool(streamed), pairs, bytes(body)))
+def read_found(rows: Sequence[Any], claim: Claim) -> Found | None:
+    """Return whose a key is, where it is not the claim's own."""
+    ((digest, fingerprint, call, writer, at_ns, state, status, is_stream, headers, body),) = rows
+    if call == claim.call:
+        return None
+    answer = None
+    if body is not None:
+        pairs = msgspec.json.decode(headers, type=tuple[tuple[str, str], ...])
+        answer = Answer(status, pairs, bytes(body), bool(is_stream))
+    return Found(Claim(bytes(digest), bytes(fingerprint), call, writer, at_ns), state, answer)
 
 
 def unavailable() -> Unavailable:

@@ -1,25 +1,25 @@
 """The store of answers under idempotency keys: one claim among many, on a file and on Postgres."""
 
-import asyncio
+import signal
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from farebox.attempt import Headers
-from farebox.clock import SystemClock
-from farebox.errors import CallError, Unavailable
-from farebox.journal.writer import JournalWriter
-from farebox.once import Once
-from farebox.state.answers import KEEP_NS, Answer, AnswerStore, Claim, Slot, open_answers
+from farebox.errors import Unavailable
+from farebox.idempotency import Answer, Claim, Ending
+from farebox.state.answers import ANSWERS, AnswerStore, open_answers
 
-SLOT = Slot("key-1", "k")
-DONE = Answer("done", 200, streamed=True, headers=(("a", "b"),), body=b"\0\xff")
+KEEP_NS = 10**9
+ANSWERED = Ending("answered", Answer(200, (("a", "b"),), b"\0\xff", is_stream=True))
+FIRST = Claim(b"\0key", b"\0f", "c1", "w", 10**18)
 
 
-def claim(call: str = "c1", at_ns: int = 10**18, fingerprint: bytes = b"\0f", writer: str = "w") -> Claim:
-    return Claim(fingerprint, call, "home", writer, at_ns)
+def later(call: str, **changes: object) -> Claim:
+    return msgspec.structs.replace(FIRST, call=call, **changes)
 
 
 @pytest.fixture
@@ -30,42 +30,77 @@ def store(store_url, tmp_path) -> Iterator[AnswerStore]:
 
 
 def test_a_claim_is_found_until_its_answer_is(store: AnswerStore) -> None:
-    assert store.claim(SLOT, claim()) is None
-    found = store.claim(SLOT, claim("c2"))
+    assert store.claim(FIRST, KEEP_NS) is None
+    found = store.claim(later("c2"), KEEP_NS)
     assert found is not None
-    assert (found.claim, found.answer.state) == (claim(), "open")
-    store.finish(SLOT, "c2", Answer("large"))
-    store.finish(SLOT, "c1", DONE)
-    found = store.claim(SLOT, claim("c3"))
+    assert (found.claim, found.state, found.answer) == (FIRST, "open", None)
+    store.end(later("c2"), Ending("lost"))
+    store.end(FIRST, ANSWERED)
+    store.end(FIRST, Ending(None))
+    store.end(FIRST, Ending("lost"))
+    found = store.claim(later("c3"), KEEP_NS)
     assert found is not None
-    assert found.answer == DONE
+    assert (found.claim, found.state, found.answer) == (FIRST, "answered", ANSWERED.answer), "the first end counts"
 
 
-def test_keys_belong_to_their_callers(store: AnswerStore) -> None:
-    assert store.claim(SLOT, claim()) is None
-    assert store.claim(Slot("key-2", "k"), claim("c2")) is None
+def test_an_empty_answer_is_an_answer(store: AnswerStore) -> None:
+    empty = Answer(502, (), b"", is_stream=False)
+    store.claim(FIRST, KEEP_NS)
+    store.end(FIRST, Ending("answered", empty))
+    found = store.claim(later("c2"), KEEP_NS)
+    assert found is not None
+    assert found.answer == empty
 
 
-def test_a_released_key_is_free(store: AnswerStore) -> None:
-    assert store.claim(SLOT, claim()) is None
-    store.release(SLOT, "c2")
-    assert store.claim(SLOT, claim("c3")) is not None
-    store.release(SLOT, "c1")
-    assert store.claim(SLOT, claim("c4")) is None
+@pytest.mark.parametrize("state", ["lost", "unkept"])
+def test_there_may_be_no_answer(store: AnswerStore, state) -> None:
+    store.claim(FIRST, KEEP_NS)
+    store.end(FIRST, Ending(state))
+    found = store.claim(later("c2"), KEEP_NS)
+    assert found is not None
+    assert (found.state, found.answer) == (state, None)
 
 
-def test_keys_are_kept_for_a_day(store: AnswerStore) -> None:
-    assert store.claim(SLOT, claim()) is None
-    assert store.claim(SLOT, claim("c2", 10**18 + KEEP_NS)) is not None
-    assert store.claim(SLOT, claim("c3", 10**18 + KEEP_NS + 1)) is None
+def test_keys_do_not_touch_each_other(store: AnswerStore) -> None:
+    assert store.claim(FIRST, KEEP_NS) is None
+    assert store.claim(later("c2", digest=b"other"), KEEP_NS) is None
+
+
+def test_a_claim_may_be_made_twice(store: AnswerStore) -> None:
+    assert store.claim(FIRST, KEEP_NS) is None
+    assert store.claim(FIRST, KEEP_NS) is None, "the first time its answer was lost on the way"
+
+
+def test_a_key_that_was_freed_is_free(store: AnswerStore) -> None:
+    store.claim(FIRST, KEEP_NS)
+    store.end(later("c2"), Ending(None))
+    assert store.claim(later("c3"), KEEP_NS) is not None
+    store.end(FIRST, Ending(None))
+    assert store.claim(later("c4"), KEEP_NS) is None
+
+
+def test_keys_are_kept_for_as_long_as_is_said(store: AnswerStore) -> None:
+    store.claim(FIRST, KEEP_NS)
+    assert store.claim(later("c2", at_ns=FIRST.at_ns + KEEP_NS), KEEP_NS) is not None
+    assert store.claim(later("c3", at_ns=FIRST.at_ns + KEEP_NS + 1), KEEP_NS) is None
+
+
+def test_what_is_old_is_forgotten_however_much_it_is(store: AnswerStore) -> None:
+    for number in range(250):
+        store.claim(later(f"c{number}", digest=b"%d" % number, at_ns=number), KEEP_NS)
+    store.forget(249)
+    found = [store.claim(later("again", digest=b"%d" % number, at_ns=300), KEEP_NS) for number in (0, 248, 249)]
+    assert [each is not None for each in found] == [False, False, True]
 
 
 def test_one_of_many_gets_the_claim(store_url, tmp_path) -> None:
     winners = []
+    starts = threading.Barrier(12)
 
     def try_once(number: int) -> None:
         opened = open_answers(tmp_path, store_url)
-        if opened.claim(SLOT, claim(f"c{number}")) is None:
+        starts.wait()
+        if opened.claim(later(f"c{number}"), KEEP_NS) is None:
             winners.append(number)
         opened.close()
 
@@ -77,47 +112,43 @@ def test_one_of_many_gets_the_claim(store_url, tmp_path) -> None:
     assert len(winners) == 1
 
 
-def test_a_store_that_cannot_be_reached_says_so(tmp_path: Path) -> None:
-    (tmp_path / "idempotency.db").mkdir()
-    for url in (None, "postgresql://127.0.0.1:1/none"):
-        with pytest.raises(Unavailable) as refused:
-            open_answers(tmp_path, url).claim(SLOT, claim())
-        assert refused.value.code == "idempotency_store_unavailable"
-    (tmp_path / "idempotency.db").rmdir()
+def test_nobody_else_reads_the_answers(tmp_path: Path) -> None:
+    store = open_answers(tmp_path, None)
+    store.claim(FIRST, KEEP_NS)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob(f"{ANSWERS}*")} == {0o600}
+    store.close()
 
 
-class Nobody:
-    """A client that must not be answered."""
-
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        raise AssertionError((status, headers, body))
-
-    start_stream = send = offer = drained = when_gone = respond
+def test_forgetting_makes_no_store(tmp_path: Path) -> None:
+    open_answers(tmp_path, None).forget(1)
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("is_alive", "home", "age_ns", "code"),
-    [
-        (True, "home", 10**9, "idempotency_in_flight"),
-        (False, "home", 10**9, "idempotency_lost"),
-        (False, "elsewhere", 10**9, "idempotency_in_flight"),
-        (False, "elsewhere", 4_000 * 10**9, "idempotency_lost"),
-    ],
-)
-def test_a_call_whose_worker_died_is_lost(store: AnswerStore, tmp_path, is_alive, home, age_ns, code) -> None:
-    clock = SystemClock()
-    journal = JournalWriter(tmp_path / "journal", "w", clock, segment_bytes=4096)
-    writer = journal.directory.name
-    store.claim(SLOT, Claim(b"f", "c1", home, writer, clock.now_ns() - age_ns))
-    if not is_alive:
-        journal.close()
-    once = Once(store, tmp_path / "journal", "another", "home", clock)
+def test_a_store_that_cannot_be_reached_says_so_and_heals(tmp_path: Path) -> None:
+    (tmp_path / ANSWERS).mkdir()
+    store = open_answers(tmp_path, None)
+    with pytest.raises(Unavailable) as refused:
+        store.claim(FIRST, KEEP_NS)
+    assert (refused.value.status, refused.value.code) == (503, "idempotency_store_unavailable")
+    (tmp_path / ANSWERS).rmdir()
+    assert store.claim(FIRST, KEEP_NS) is None
+    store.close()
+    with pytest.raises(Unavailable):
+        open_answers(tmp_path, "postgresql://127.0.0.1:1/none").claim(FIRST, KEEP_NS)
 
-    async def work(_: object) -> bool:
-        raise AssertionError("it is not the first")
 
-    with pytest.raises(CallError) as refused:
-        asyncio.run(once.serve(SLOT, b"f", "c2", Nobody(), work))  # type: ignore[arg-type]
-    assert (refused.value.status, refused.value.code) == (409, code)
-    if is_alive:
-        journal.close()
+def test_postgres_may_go_away_and_come_back(postgres, tmp_path: Path) -> None:
+    store = open_answers(tmp_path, postgres.url)
+    claim = later("c1", digest=b"away")
+    assert store.claim(claim, KEEP_NS) is None
+    postgres.stop()
+    with pytest.raises(Unavailable):
+        store.end(claim, ANSWERED)
+    postgres.start()
+    store.end(claim, ANSWERED)
+    postgres.stop(signal.SIGQUIT)
+    postgres.start()
+    found = store.claim(later("c2", digest=b"away"), KEEP_NS)
+    assert found is not None
+    assert found.answer == ANSWERED.answer
+    store.close()
