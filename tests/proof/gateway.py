@@ -103,8 +103,9 @@ class Gateway:
 
     def stop(self) -> int:
         """Stop it in the ordinary way; return its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(_STOP_S)
+        with self.process:  # closes its pipe
+            self.process.send_signal(signal.SIGTERM)
+            return self.process.wait(_STOP_S)
 
     def kill(self) -> None:
         """Kill the supervisor itself with SIGKILL."""

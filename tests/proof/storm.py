@@ -268,7 +268,7 @@ class Killer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.killed["host"] += len(everything)
-        await asyncio.to_thread(gateway.process.wait)
+        await asyncio.to_thread(gateway.kill)
         await asyncio.to_thread(gateway.start)
 
 
