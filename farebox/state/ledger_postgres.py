@@ -8,15 +8,14 @@ is ended by the server, so that nobody waits for it for long.
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from psycopg import errors
-from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 
 from farebox.budgets.authority import StoreUnavailable
@@ -26,8 +25,8 @@ from farebox.state.ledger_mark import Mark
 from farebox.state.ledger_rows import Result, Rows
 from farebox.state.ledger_schema import postgres_tables, read_mark
 from farebox.state.ledger_values import Row
+from farebox.state.postgres import Connection
 
-Value = TypeVar("Value")
 _SCHEMA = "farebox"
 _ATTEMPTS = 5
 _CONNECT_S = 3
@@ -65,7 +64,7 @@ class PostgresStore:
         self._clock = clock
         self._mark = Mark(marks / f"ledger-{_name_of(url)}.mark") if marks else None
         self._lock = threading.Lock()
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._failed: tuple[float, str] = (0.0, "")
 
     def write(self, work: Callable[[Rows], Result]) -> Result:
@@ -141,10 +140,10 @@ class PostgresStore:
             _end(cursor, "COMMIT" if rows.changed else "ROLLBACK")
             return result
 
-    def _connected(self) -> "_Connection":
+    def _connected(self) -> Connection:
         if self._connection is not None:
             return self._connection
-        connection = _Connection.connect(self._url, autocommit=True, connect_timeout=_CONNECT_S)
+        connection = Connection.connect(self._url, autocommit=True, connect_timeout=_CONNECT_S)
         connection.deadline_s = time.monotonic() + _ANSWER_S
         try:
             self._prepare(connection)
@@ -154,7 +153,7 @@ class PostgresStore:
         self._connection = connection
         return connection
 
-    def _prepare(self, connection: "_Connection") -> None:
+    def _prepare(self, connection: Connection) -> None:
         for statement in _SETTINGS:
             connection.execute(_as_bytes(statement))
         with connection.cursor() as cursor:
@@ -172,30 +171,7 @@ class PostgresStore:
             self._connection = None
 
 
-class _Connection(psycopg.Connection[Row]):
-    """A connection that waits for its server until a deadline: one that was stopped, or is cut off, says nothing."""
-
-    deadline_s: float = 0.0
-
-    def wait(self, gen: PQGen[Value], *args: Any, **options: Any) -> Value:
-        return super().wait(_until(gen, self.deadline_s), *args, **options)
-
-
-def _until(gen: PQGen[Value], deadline_s: float) -> Generator[Any, Any, Value]:
-    """Drive a conversation with the server, which is looked at now and then, until a deadline."""
-    try:
-        wanted = next(gen)
-        while True:
-            ready = yield wanted
-            if not ready and time.monotonic() > deadline_s:
-                raise psycopg.OperationalError("the server does not answer in time")
-            wanted = gen.send(ready)
-    except StopIteration as end:
-        value: Value = end.value
-        return value
-
-
-def _make_tables(connection: _Connection, cursor: psycopg.Cursor[Row]) -> None:
+def _make_tables(connection: Connection, cursor: psycopg.Cursor[Row]) -> None:
     with connection.transaction():
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
