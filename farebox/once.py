@@ -271,15 +271,14 @@ class Recorder:
     def offer(self, data: bytes) -> bool:
         """See `Reply.offer`; what looks like the last event of a stream waits for the next piece, or for `finish`."""
         self._keep(data)
-        data = self._held + data
-        self._held = b""
+        held, self._held = self._held, b""
         if self._is_gone:
             return not self.is_too_large
         end = data[-_LAST_BYTES:]
         if b"[DONE]" in end or b"message_stop" in end:
             self._held = data
-            return True
-        return self._reply.offer(data)
+            data = b""
+        return self._reply.offer(held + data)
 
     async def drained(self) -> None:
         """See `Reply.drained`; a client that has gone is waited for no longer, and its answer goes on."""
