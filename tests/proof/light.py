@@ -404,12 +404,24 @@ class Nursery:
         else:
             self._start(work)
 
-    def end(self) -> None:
-        """Stop half of the workers in order, and kill whatever is left."""
+    def stir(self) -> None:
+        """Kill one after the other, as many as are planned."""
+        pace = random.Random(self._plan.seed + 1)
+        for _ in range(self._plan.kills):
+            time.sleep(pace.expovariate(self._plan.kills_per_s))
+            self.kill_one()
+
+    def stop_half(self) -> None:
+        """Stop half of the workers in order."""
         for pid in self.workers[::2]:
             os.kill(pid, signal.SIGTERM)
-            assert os.waitpid(pid, 0)[1] == 0, "a worker that was stopped in order failed"
+            _, status = os.waitpid(pid, 0)
             del self._works[pid]
+            # One that was forked a moment ago does not listen yet: the signal ends it.
+            assert status in {0, signal.SIGTERM}, f"a worker that was stopped in order ended with {status}"
+
+    def end(self) -> None:
+        """Kill whatever is left."""
         for pid in self._works:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -434,11 +446,11 @@ def main() -> None:
 
     assert os.waitpid(_fork(prepare), 0)[1] == 0
     nursery = Nursery(plan, folder)
-    pace = random.Random(plan.seed + 1)
-    for _ in range(plan.kills):
-        time.sleep(pace.expovariate(plan.kills_per_s))
-        nursery.kill_one()
-    nursery.end()
+    try:
+        nursery.stir()
+        nursery.stop_half()
+    finally:
+        nursery.end()
     if DESIGNS[plan.design].is_swept:
         assert os.waitpid(_fork(finish), 0)[1] == 0
 
