@@ -9,7 +9,7 @@ import msgspec
 from farebox.call import Asked
 from farebox.meter import MAX_INPUT_TOKENS, UNSEEN_INPUT_TOKENS
 from farebox.prices.book import PriceBook
-from farebox.prices.engine import Bound, most_of
+from farebox.prices.worst import Bound, most_of
 from farebox.route import Target
 from farebox.wire.unseen import NOTHING, Unseen, read_unseen
 
@@ -59,17 +59,17 @@ def demand_of(
     unseen = read_unseen(asked.body) if asked.operation in _CHATS else NOTHING
     input_tokens = _bound_input(book, target, body_bytes, unseen)
     output_tokens = output_limit(book, target) if output_cap is None else output_cap
-    tier = asked.body.get("service_tier")
     bound = Bound(
         target.rate_provider,
         target.model,
         input_tokens,
         output_tokens,
         at_ns,
-        tier if isinstance(tier, str) else None,
-        target.provider.region or None,
+        _read(asked, "service_tier"),
+        _read(asked, "inference_geo") or target.provider.region or None,
         {"deployment": target.provider.deployment} if target.provider.deployment else {},
         unseen.calls,
+        _read(asked, "speed"),
     )
     femto = most_of(book, bound)
     if isinstance(femto, str):
@@ -154,6 +154,11 @@ def _reasons(book: PriceBook, target: Target) -> bool:
         about = model[0].about if model else None
         found = book.memo[key] = about is None or "reasoning" in about.supports
     return found
+
+
+def _read(asked: Asked, field: str) -> str | None:
+    value = asked.body.get(field)
+    return value if isinstance(value, str) else None
 
 
 def _bound_input(book: PriceBook, target: Target, body_bytes: int, unseen: Unseen) -> int:

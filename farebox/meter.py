@@ -22,7 +22,8 @@ from farebox.normalise.evidence import Evidence, read_evidence
 from farebox.normalise.table import Normaliser, normaliser
 from farebox.prices.book import PriceBook
 from farebox.prices.choose import Rating
-from farebox.prices.engine import Bound, charge, worst_case_of
+from farebox.prices.engine import charge
+from farebox.prices.worst import Bound, worst_case_of
 from farebox.usage import METERS, Usage
 
 # An estimate where no tokenizer is trusted: a token of English text has about four bytes.

@@ -6,10 +6,7 @@ the instant, the size of the input. Whatever has no published price is `Unpriced
 zero.
 """
 
-from collections.abc import Mapping
 from fractions import Fraction
-
-import msgspec
 
 from farebox.charge import Charge, Line, Unpriced
 from farebox.errors import ConfigError
@@ -31,32 +28,6 @@ _SAME_PRICE = {
 _TOKENS = frozenset(name for name, meter in METERS.items() if meter.family in {"input", "output"})
 
 
-class Bound(msgspec.Struct, frozen=True):
-    """The most an attempt can have used.
-
-    Attributes:
-        provider: id in the price book.
-        model: what was asked of the provider.
-        input_tokens: no more than these were sent.
-        output_tokens: no more than these were allowed, over all choices.
-        at_ns: when it was sent, nanoseconds since the epoch, UTC.
-        service_tier: the tier that was asked for, or None.
-        region: of the endpoint, or None.
-        facts: what else is known of the endpoint, such as its deployment.
-        calls: how many of which fees by the call it can have, such as ``{"web_search": 5}``.
-    """
-
-    provider: str
-    model: str
-    input_tokens: int
-    output_tokens: int
-    at_ns: int
-    service_tier: str | None = None
-    region: str | None = None
-    facts: Mapping[str, str] = {}
-    calls: Mapping[str, int] = {}
-
-
 def charge(book: PriceBook, rating: Rating) -> Charge | Unpriced:
     """Return what an attempt costs, line by line, or why that is not known.
 
@@ -64,7 +35,7 @@ def charge(book: PriceBook, rating: Rating) -> Charge | Unpriced:
     Steps of contracts follow the line they change. It never raises: a fault in a card is a reason like any other.
     """
     usage = rating.usage
-    choice = _recall(book, rating)
+    choice = recall(book, rating)
     if choice.reported and usage.reported_femto is not None:
         return _charge_reported(book, rating, usage.reported_femto)
     table = _find_table(choice, rating)
@@ -76,7 +47,7 @@ def charge(book: PriceBook, rating: Rating) -> Charge | Unpriced:
         if quantity:
             rate = table.get(meter)
             if rate is None:
-                return Unpriced(_no_rate(choice, f"for the meter {meter}"), book.hash)
+                return Unpriced(no_rate(choice, f"for the meter {meter}"), book.hash)
             if rate.plain and rating.position is None:
                 amount = quantity * rate.femto
                 total += amount
@@ -96,7 +67,7 @@ def charge(book: PriceBook, rating: Rating) -> Charge | Unpriced:
 
 def find_table(book: PriceBook, rating: Rating) -> Table | str:
     """Return the rates by meter that an attempt falls under, or why there are none."""
-    return _find_table(_recall(book, rating), rating)
+    return _find_table(recall(book, rating), rating)
 
 
 def lines_of(rate: Rate, meter: str, quantity: int, position: Position | None = None) -> list[Line]:
@@ -127,71 +98,7 @@ def lines_of(rate: Rate, meter: str, quantity: int, position: Position | None = 
     return lines
 
 
-def worst_case_of(book: PriceBook, bound: Bound) -> Charge | Unpriced:
-    """Return the most that an attempt can cost, for one whose end is not known.
-
-    All input at the dearest input meter (a cache write, or audio, where the model has a price for it) and all
-    output at the dearest output meter, over every input size that the bound reaches; the fee of the request, and
-    of as many calls of tools as the bound says. What a contract takes off is left out; what it puts on is in.
-    """
-    parts = _bound_parts(book, bound)
-    if isinstance(parts, str):
-        return Unpriced(parts, book.hash)
-    lines = [
-        Line(price.meter, quantity, price.femto, amount_of(quantity, price.femto, price.per), price.rate, price.per)
-        for price, quantity in parts
-    ]
-    total = sum([line.amount_femto for line in lines])
-    if total > MAX_FEMTO:
-        return Unpriced("the amount is larger than one attempt can have", book.hash)
-    return Charge(tuple(lines), total, book.hash)
-
-
-def most_of(book: PriceBook, bound: Bound) -> int | str:
-    """Return the total of `worst_case_of` in femtodollars, or why it is not known; without lines, so it is quick."""
-    parts = _bound_parts(book, bound)
-    if isinstance(parts, str):
-        return parts
-    return sum([amount_of(quantity, price.femto, price.per) for price, quantity in parts])
-
-
-def _bound_parts(book: PriceBook, bound: Bound) -> "list[tuple[_Dearest, int]] | str":
-    """Return the dearest price of every part of a bound with its quantity, or why there is none."""
-    key = (bound.provider, bound.model, bound.service_tier, bound.region, tuple(sorted(bound.facts.items())))
-    choice: Choice | None = book.memo.get(key)
-    if choice is None:
-        rating = Rating(
-            provider=bound.provider,
-            answered="",
-            asked=bound.model,
-            usage=Usage({}, 0),
-            at_ns=bound.at_ns,
-            service_tier=bound.service_tier,
-            region=bound.region,
-            facts=bound.facts,
-        )
-        choice = _recall(book, rating)
-        book.memo[key] = choice
-    bands = _find_bands(choice, bound.at_ns)
-    if isinstance(bands, str):
-        return bands
-    dearest = _recall_dearest(book, bands, sum([bound.input_tokens > above for above, _ in bands]))
-    wanted = [("input", bound.input_tokens), ("output", bound.output_tokens), *bound.calls.items()]
-    parts: list[tuple[_Dearest, int]] = []
-    for name, quantity in wanted:
-        if quantity:
-            price = dearest.get(name)
-            if price is None:
-                kind = f"any {name} meter" if name in {"input", "output"} else f"the meter {name}"
-                return _no_rate(choice, f"for {kind}")
-            parts.append((price, quantity))
-    request = dearest.get("request")
-    if request is not None:
-        parts.append((request, 1))
-    return parts
-
-
-def _recall(book: PriceBook, rating: Rating) -> Choice:
+def recall(book: PriceBook, rating: Rating) -> Choice:
     """Return the choice of model and tier, from the last time it was made where there was one."""
     key: tuple[object, ...] = (
         rating.provider,
@@ -223,7 +130,7 @@ def _charge_reported(book: PriceBook, rating: Rating, reported_femto: int) -> Ch
     return Charge((line,) if reported_femto else (), reported_femto, book.hash)
 
 
-def _find_bands(choice: Choice, at_ns: int) -> Bands | str:
+def find_bands(choice: Choice, at_ns: int) -> Bands | str:
     """Return the tables that hold at a time, or why there are none."""
     if choice.tariff is None:
         return choice.reason
@@ -231,18 +138,18 @@ def _find_bands(choice: Choice, at_ns: int) -> Bands | str:
         bands = choice.tariff.at(at_ns)
     except ConfigError as error:
         return f"price book: {error}"
-    return bands or _no_rate(choice, "at that time")
+    return bands or no_rate(choice, "at that time")
 
 
 def _find_table(choice: Choice, rating: Rating) -> Table | str:
     """Return the rates that hold for the time and the size, or why there are none."""
     if not rating.usage.meters and choice.tariff is not None:
         return "the usage has no meters"
-    bands = _find_bands(choice, rating.at_ns)
+    bands = find_bands(choice, rating.at_ns)
     if isinstance(bands, str):
         return bands
     table = _pick_table(bands, rating.usage)
-    return _no_rate(choice, _sizes(rating.usage)) if table is None else table
+    return no_rate(choice, _sizes(rating.usage)) if table is None else table
 
 
 def _pick_table(bands: Bands, usage: Usage) -> Table | None:
@@ -300,45 +207,12 @@ def _price(rate: Rate | None) -> tuple[Fraction, ...] | None:
     return None if rate is None else tuple(Fraction(one.femto, one.per) for one in (rate, *rate.steps))
 
 
-class _Dearest(msgspec.Struct, frozen=True):
-    """The most that one unit can cost: femtodollars for ``per`` units of a meter, and the rate it comes from."""
-
-    meter: str
-    femto: int
-    per: int
-    rate: str
-
-
-def _recall_dearest(book: PriceBook, bands: Bands, reached: int) -> dict[str, _Dearest]:
-    """Return the dearest rate of all input, of all output and of every fee, over the sizes that are reached."""
-    # The bands live as long as the book does, so their identity is a key.
-    key = (id(bands), reached)
-    found: dict[str, _Dearest] | None = book.memo.get(key)
-    if found is None:
-        found = book.memo[key] = _find_dearest([table for _, table in bands[len(bands) - reached :]])
-    return found
-
-
-def _find_dearest(tables: list[Table]) -> dict[str, _Dearest]:
-    best: dict[str, tuple[Fraction, str, str]] = {}
-    for table in tables:
-        for meter, rate in table.items():
-            family = METERS[meter].family
-            name = family if family in {"input", "output"} else meter
-            listed = Fraction(rate.femto, rate.per)
-            price = max(listed, listed + sum(Fraction(step.femto, step.per) for step in rate.steps))
-            if name not in best or best[name][0] < price:
-                best[name] = price, meter, rate.id
-    return {
-        name: _Dearest(meter, price.numerator, price.denominator, rate) for name, (price, meter, rate) in best.items()
-    }
-
-
 def _sizes(usage: Usage) -> str:
     if usage.prompts:
         return f"that fits inputs of {', '.join(map(str, usage.prompts))} tokens alike"
     return f"for an input of {usage.input_total} tokens"
 
 
-def _no_rate(choice: Choice, why: str) -> str:
+def no_rate(choice: Choice, why: str) -> str:
+    """Return the reason of what has no rate."""
     return f"no rate for {choice.label} {why}"

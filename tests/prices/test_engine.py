@@ -13,8 +13,9 @@ from farebox.money import usd_text
 from farebox.prices.arithmetic import amount_of
 from farebox.prices.book import PriceBook, compile_book
 from farebox.prices.choose import Rating, choose
-from farebox.prices.engine import Bound, charge, worst_case_of
+from farebox.prices.engine import charge
 from farebox.prices.explain import explain, explain_lines, find_origin
+from farebox.prices.worst import Bound, worst_case_of
 from farebox.state.pricebook import load_book, read_shipped
 from farebox.usage import METERS, Usage
 

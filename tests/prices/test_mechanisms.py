@@ -14,8 +14,9 @@ from farebox.money import usd_text
 from farebox.prices.arithmetic import amount_of
 from farebox.prices.book import PriceBook, compile_book, restore_book
 from farebox.prices.choose import Position, Rating
-from farebox.prices.engine import Bound, charge, find_table, worst_case_of
+from farebox.prices.engine import charge, find_table
 from farebox.prices.explain import explain
+from farebox.prices.worst import Bound, worst_case_of
 from farebox.usage import METERS, Usage
 
 CARD = """
