@@ -78,6 +78,14 @@ class Line:
             self._pipes[1].close()
             self._pipes = None
 
+    async def end(self) -> None:
+        """Close the connection for good."""
+        if self._pipes is not None:
+            writer = self._pipes[1]
+            self.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
     pieces = []
@@ -137,7 +145,7 @@ class Load:
             self._note(answer)
             if answer.status != 200:
                 await asyncio.sleep(_AFTER_REFUSAL_S * self._draw.uniform(0.5, 1.5))
-        line.close()
+        await line.end()
 
     def _note(self, answer: Answer) -> None:
         self.statuses[answer.status] += 1

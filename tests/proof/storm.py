@@ -28,7 +28,7 @@ from farebox.money import femto_from_usd, usd_text
 from farebox.simulate.bill import read_bill
 from farebox.state.ledger_authority import LedgerAuthority, open_authority
 from farebox.state.ledger_values import BalanceRow
-from tests.proof.gateway import Gateway, run_simulated
+from tests.proof.gateway import Gateway, all_ended, run_simulated
 from tests.proof.load import CHATS, EMBEDS, MESSAGES, Caller, Load, wait_for
 from tests.proof.reckoning import read_books
 from tests.proof.verdict import OnRecord, Span, Standing, judge, read_records
@@ -258,8 +258,13 @@ class Killer:
     async def _replace(self, gateway: Gateway) -> None:
         """Kill the supervisor alone; what it has started stops by itself, and a new one comes."""
         self.killed["supervisor"] += 1
-        await asyncio.to_thread(gateway.kill)
-        await asyncio.to_thread(gateway.start)
+
+        def replace() -> None:
+            with all_ended(gateway.children()):
+                gateway.kill()
+            gateway.start()
+
+        await asyncio.to_thread(replace)
 
     async def _kill_host(self, gateway: Gateway) -> None:
         """Kill everything on a host at once."""

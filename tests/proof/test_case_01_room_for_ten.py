@@ -45,7 +45,7 @@ async def _call_all(ports: list[int], calls: int) -> list[Answer]:
         *(line.call("/v1/chat/completions", BODY, {"authorization": "Bearer fbx-gamma"}) for line in lines)
     )
     for line in lines:
-        line.close()
+        await line.end()
     return list(answers)
 
 
