@@ -42,14 +42,12 @@ class Answer(NamedTuple):
 class House:
     """A gateway, its ledger and its provider; see `open_house`."""
 
-    def __init__(self, folder: Path, simulated: str, url: str | None, config: str, workers: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, simulated: str, url: str | None, config: str, gateway: Mapping[str, Any]) -> None:
         self.bill: Path = folder / "bill.jsonl"
         self.simulated: str = simulated
-        self.gateway: Gateway = Gateway(
-            folder, configure(simulated, url) + config.replace("SIMULATED", simulated), workers
-        )
-        self.gateway.data_dir.mkdir()
+        text = configure(simulated, url) + config.replace("SIMULATED", simulated)
+        self.gateway: Gateway = Gateway(folder, text, **gateway)
+        self.gateway.data_dir.mkdir(exist_ok=True)
         self.ledger: Ledger = Ledger(self.gateway.data_dir, url, random.Random(1), ())
         self.authority: LedgerAuthority = self.ledger.authority
 
@@ -73,6 +71,12 @@ class House:
         body = {"model": CHATS, "messages": [{"role": "user", "content": content}], "max_tokens": 20, **fields}
         key = "fbx-gamma" if team == "lab" else "fbx-alpha"
         return self.post("/v1/chat/completions", body, key)
+
+    def answers(self, *statuses: int, team: str = "lab") -> bool:
+        """Whether calls are answered so and in no other way: by every worker, as far as a dozen calls can tell."""
+        with contextlib.suppress(OSError):
+            return all(self.call(team=team).status in statuses for _ in range(12))
+        return False
 
     def post(self, path: str, body: object, key: str = "fbx-gamma", headers: Mapping[str, str] | None = None) -> Answer:
         """Post a body on a connection of its own."""
@@ -116,12 +120,20 @@ class House:
 
 @contextlib.contextmanager
 def open_house(
-    folder: Path, url: str | None = None, config: str = "", workers: int = 2, usd: str = "1"
+    folder: Path, url: str | None = None, config: str = "", usd: str = "1", **gateway: Any
 ) -> Iterator[House]:
-    """Run a house whose team ``lab`` has so much to spend; its gateway is started, and everything gone at the end."""
+    """Run a house whose team ``lab`` has so much to spend; its gateway is started, and everything gone at the end.
+
+    Args:
+        folder: for everything.
+        url: of the ledger, or None for a file.
+        config: more of the configuration; SIMULATED in it is the provider's address.
+        usd: what the team may spend in its lifetime.
+        gateway: more for `Gateway`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with run_simulated(folder / "bill.jsonl") as simulated:
-        house = House(folder, simulated, url, config, workers)
+        house = House(folder, simulated, url, config, gateway)
         house.authority.put(Budget("", LAB, "usd", read_window("lifetime"), femto_from_usd(usd)))
         with house:
             yield house

@@ -2,7 +2,7 @@
 
 Python imports this file by itself where its directory is on PYTHONPATH. It wraps functions of Farebox when their module
 is imported: whoever passes a point whose file lies in the directory FAREBOX_FAILPOINTS takes the file away and is
-killed with SIGKILL there and then.
+killed with SIGKILL there and then. FAREBOX_SEGMENT_BYTES makes the journal's segments small, so that they fill quickly.
 """
 
 import functools
@@ -96,6 +96,15 @@ def _wrap(function: Callable[..., Any], name: str, moments: Sequence[str]) -> Ca
     return run_async if inspect.iscoroutinefunction(function) else run
 
 
+def _shrink(module: ModuleType) -> None:
+    if module.__name__ == "farebox.journal.writer" and "FAREBOX_SEGMENT_BYTES" in os.environ:
+        parameters = inspect.signature(module.JournalWriter.__init__).parameters.values()
+        sizes = {"segment_bytes": int(os.environ["FAREBOX_SEGMENT_BYTES"])}
+        module.JournalWriter.__init__.__defaults__ = tuple(
+            sizes.get(each.name, each.default) for each in parameters if each.default is not each.empty
+        )
+
+
 def _arm(module: ModuleType) -> None:
     for place, path, moments in _WRAPPED:
         if place == module.__name__:
@@ -119,11 +128,13 @@ class _Finder(importlib.abc.MetaPathFinder):
 
         def run_and_arm(module: ModuleType) -> None:
             run(module)
-            _arm(module)
+            _shrink(module)
+            if "FAREBOX_FAILPOINTS" in os.environ:
+                _arm(module)
 
         spec.loader.exec_module = run_and_arm  # type: ignore[method-assign]
         return spec
 
 
-if "FAREBOX_FAILPOINTS" in os.environ:
+if {"FAREBOX_FAILPOINTS", "FAREBOX_SEGMENT_BYTES"} & os.environ.keys():
     sys.meta_path.insert(0, _Finder())
