@@ -59,6 +59,8 @@ def demand_of(
     unseen = read_unseen(asked.body) if asked.operation in _CHATS else NOTHING
     input_tokens = _bound_input(book, target, body_bytes, unseen)
     output_tokens = output_limit(book, target) if output_cap is None else output_cap
+    # Tokens of a prediction that are not taken over are billed as output, beyond the cap.
+    output_tokens += unseen.predicted_bytes
     bound = Bound(
         target.rate_provider,
         target.model,

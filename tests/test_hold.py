@@ -157,3 +157,11 @@ def test_no_honest_answer_costs_more_than_its_hold(data: st.DataObject, body_byt
     actual = charge(BOOK, Rating("openai", "m", "m", usage, 0))
     assert isinstance(actual, Charge)
     assert actual.total_femto <= found.femto
+
+
+@pytest.mark.parametrize("content", ["x" * 70, [{"type": "text", "text": "x" * 70}]])
+def test_a_prediction_is_output_that_may_be_rejected_and_billed(content: Any) -> None:
+    plain = demand(ask())
+    predicted = demand(ask(prediction={"type": "content", "content": content}))
+    assert predicted.output_tokens == plain.output_tokens + 70
+    assert predicted.femto > plain.femto

@@ -4,6 +4,7 @@ Whatever the provider can honestly answer within the bound costs no more: any sp
 the output among its own, any tier that what was asked leaves open, any fact that only the answer tells.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from fractions import Fraction
 from itertools import islice, product
@@ -24,6 +25,7 @@ from farebox.usage import METERS, Usage
 _LEFT_OPEN = frozenset({None, "auto"})
 _DEAREST_TIER = "priority"
 _MOST_COMBINATIONS = 256
+_SECOND_NS = 1_000_000_000
 # Facts that no answer tells: they are known of the endpoint, where they are not the usual ones.
 _OF_ENDPOINTS = frozenset({"deployment"})
 
@@ -87,31 +89,84 @@ def most_of(book: PriceBook, bound: Bound) -> int | str:
 def _bound_parts(book: PriceBook, bound: Bound) -> "list[tuple[_Dearest, int]] | str":
     """Return the dearest price of every part of a bound with its quantity, or why there is none."""
     key = (bound.provider, bound.model, bound.service_tier, bound.region, bound.speed, *bound.facts.items())
-    choices: tuple[Choice, ...] | None = book.memo.get(key)
-    if choices is None:
-        choices = book.memo[key] = _possible_choices(book, bound)
-    reached: list[tuple[Bands, int]] = []
-    for choice in choices:
-        bands = find_bands(choice, bound.at_ns)
-        if isinstance(bands, str):
-            if choice is choices[0]:
-                return bands
-        else:
-            reached.append((bands, sum([bound.input_tokens > above for above, _ in bands])))
-    dearest = _recall_dearest(book, reached)
-    wanted = [("input", bound.input_tokens), ("output", bound.output_tokens), *bound.calls.items()]
+    second = bound.at_ns // _SECOND_NS
+    laid: _Laid | None = book.memo.get(key)
+    if laid is None or laid.second != second:
+        laid = book.memo[key] = _lay(book, bound, second, None if laid is None else laid.choices)
+    if laid.reason:
+        return laid.reason
+    dearest = laid.dearest[bisect_left(laid.sizes, bound.input_tokens)]
     parts: list[tuple[_Dearest, int]] = []
-    for name, quantity in wanted:
+    for name, quantity in (("input", bound.input_tokens), ("output", bound.output_tokens), *bound.calls.items()):
         if quantity:
             price = dearest.get(name)
             if price is None:
                 kind = f"any {name} meter" if name in {"input", "output"} else f"the meter {name}"
-                return no_rate(choices[0], f"for {kind}")
+                return no_rate(laid.choices[0], f"for {kind}")
             parts.append((price, max(quantity, price.least_units) + price.spare_units))
     request = dearest.get("request")
     if request is not None:
         parts.append((request, 1))
     return parts
+
+
+class _Dearest(msgspec.Struct, frozen=True):
+    """The most that one unit can cost.
+
+    Attributes:
+        meter: the one that costs most.
+        femto: femtodollars for ``per`` units of it.
+        per: so many units.
+        rate: the rate it comes from.
+        least_units: so many are billed at least.
+        spare_units: so many more may be billed, by rounding up and by the least amount of a line.
+    """
+
+    meter: str
+    femto: int
+    per: int
+    rate: str
+    least_units: int = 0
+    spare_units: int = 0
+
+
+class _Laid(msgspec.Struct, frozen=True):
+    """The dearest prices of what was asked, within one second: prices begin and end at whole seconds.
+
+    Attributes:
+        second: since the epoch.
+        choices: the rates that an answer may fall under.
+        reason: why there are none, or "".
+        sizes: inputs above these fall under more rates, rising.
+        dearest: the dearest rate of all input, of all output and of every fee, by how many sizes the input is above.
+    """
+
+    second: int
+    choices: tuple[Choice, ...]
+    reason: str = ""
+    sizes: tuple[int, ...] = ()
+    dearest: tuple[dict[str, _Dearest], ...] = ()
+
+
+def _lay(book: PriceBook, bound: Bound, second: int, known: tuple[Choice, ...] | None) -> _Laid:
+    choices = known or _possible_choices(book, bound)
+    every: list[Bands] = []
+    for choice in choices:
+        bands = find_bands(choice, bound.at_ns)
+        if not isinstance(bands, str):
+            every.append(bands)
+        elif choice is choices[0]:
+            return _Laid(second, choices, bands)
+    sizes = sorted({above for bands in every for above, _ in bands})
+    # The bands live as long as the book does, so their identity is a key.
+    key = tuple([id(bands) for bands in every])
+    dearest: tuple[dict[str, _Dearest], ...] | None = book.memo.get(key)
+    if dearest is None:
+        # An input of n tokens falls under the rates for inputs above less than n.
+        ends = [*sizes, sizes[-1] + 1] if sizes else [0]
+        reached = [[table for bands in every for above, table in bands if above < end] for end in ends]
+        dearest = book.memo[key] = tuple(map(_find_dearest, reached))
+    return _Laid(second, choices, "", tuple(sizes), dearest)
 
 
 def _possible_choices(book: PriceBook, bound: Bound) -> tuple[Choice, ...]:
@@ -156,37 +211,6 @@ def _rating_of(bound: Bound, tier: str | None, facts: Mapping[str, str | None]) 
         region=bound.region,
         facts={**said, **bound.facts},
     )
-
-
-class _Dearest(msgspec.Struct, frozen=True):
-    """The most that one unit can cost.
-
-    Attributes:
-        meter: the one that costs most.
-        femto: femtodollars for ``per`` units of it.
-        per: so many units.
-        rate: the rate it comes from.
-        least_units: so many are billed at least.
-        spare_units: so many more may be billed, by rounding up and by the least amount of a line.
-    """
-
-    meter: str
-    femto: int
-    per: int
-    rate: str
-    least_units: int = 0
-    spare_units: int = 0
-
-
-def _recall_dearest(book: PriceBook, reached: list[tuple[Bands, int]]) -> dict[str, _Dearest]:
-    """Return the dearest rate of all input, of all output and of every fee, over the sizes that are reached."""
-    # The bands live as long as the book does, so their identity is a key.
-    key = tuple([number for bands, count in reached for number in (id(bands), count)])
-    found: dict[str, _Dearest] | None = book.memo.get(key)
-    if found is None:
-        tables = [table for bands, count in reached for _, table in bands[len(bands) - count :]]
-        found = book.memo[key] = _find_dearest(tables)
-    return found
 
 
 def _find_dearest(tables: list[Table]) -> dict[str, _Dearest]:

@@ -40,6 +40,7 @@ class Unseen(msgspec.Struct, frozen=True):
         image_bytes: of images that are in the body, which are no text.
         calls: by meter of the fee, how many uses of tools that the provider runs.
         searches: whether such tools add text of their own to the input.
+        predicted_bytes: of an output that the client predicts.
     """
 
     images: int = 0
@@ -47,6 +48,7 @@ class Unseen(msgspec.Struct, frozen=True):
     image_bytes: int = 0
     calls: dict[str, int] = {}
     searches: bool = False
+    predicted_bytes: int = 0
 
 
 NOTHING = Unseen()
@@ -61,9 +63,21 @@ def read_unseen(body: Mapping[str, Any]) -> Unseen:
         if isinstance(content, list):
             files += _count(content, images)
     calls, searches = _read_tools(body)
-    if not images and not files and not searches:
+    predicted_bytes = _read_prediction(body)
+    if not images and not files and not searches and not predicted_bytes:
         return NOTHING
-    return Unseen(len(images), files, sum(images), calls, searches)
+    return Unseen(len(images), files, sum(images), calls, searches, predicted_bytes)
+
+
+def _read_prediction(body: Mapping[str, Any]) -> int:
+    """Return the bytes of the text in ``prediction.content``, which is a text or a list of parts."""
+    prediction = body.get("prediction")
+    content = prediction.get("content") if isinstance(prediction, dict) else None
+    if isinstance(content, str):
+        return len(content.encode())
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return sum(len(text.encode()) for text in texts if isinstance(text, str))
 
 
 def _count(content: list[Any], images: list[int]) -> int:
