@@ -346,5 +346,5 @@ def _with_limit(budget: Budget, limit: int) -> Budget:
     return Budget("", budget.account, budget.unit, budget.window, limit, hard=budget.hard, alerts=budget.alerts)
 
 
-AuthorityMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+AuthorityMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestAuthority = AuthorityMachine.TestCase

@@ -69,7 +69,8 @@ def deadlocks_at(url: str) -> int:
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         ).fetchone()
     assert found is not None
-    return found[0]
+    count: int = found[0]
+    return count
 
 
 def posted(authority: Authority) -> dict[str, int]:
