@@ -39,8 +39,8 @@ check: .venv/test.stamp ## Lint and types
 unit: .venv/test.stamp ## Tests
 	$(BIN)/python -m pytest
 
-prove: .venv/test.stamp ## The long proofs: thousands of requests, workers killed at random, books equal the bill
-	$(BIN)/python -m pytest -m long tests/proof
+prove: .venv/test.stamp ## The long proofs: 100,000 requests and 1,000 kills, caps hold and books cover the bill
+	$(BIN)/python -m pytest -m long -s tests/proof
 
 engine-test: .venv/engine.stamp ## A real engine behind Farebox: llama.cpp with a small model
 	$(BIN)/python -m pytest -m engine tests/engine
