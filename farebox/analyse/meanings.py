@@ -7,6 +7,7 @@ OUTCOMES = {
     "truncated": "the provider broke off in the middle of its answer",
     "garbage": "the provider's answer cannot be read",
     "client_gone": "the client hung up; what had arrived is metered",
+    "cut": "Farebox cut the answer: it had outgrown the output cap that its budget covers",
     "lost": "the gateway died before the end was seen",
 }
 

@@ -40,7 +40,15 @@ from farebox.journal.record import Done
 
 _TOTAL = "coalesce(sum(total_femto), 0)"
 _UNPRICED = "count(*) FILTER (total_femto IS NULL)"
-_GROUPS = {"model": "model", "key": "key_name", "user": '"user"', "provider": "provider", "tag": "tags[$tag]"}
+_GROUPS = {
+    "model": "model",
+    "key": "key_name",
+    "team": "nullif(team, '')",
+    "project": "nullif(project, '')",
+    "user": '"user"',
+    "provider": "provider",
+    "tag": "tags[$tag]",
+}
 _FETCHED = 4096
 _LATENCIES = {"first token": "first_token_ns", "total": "total_ns", "gateway": "gateway_ns"}
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-Grouping = Literal["model", "key", "user", "provider", "tag"]
+Grouping = Literal["model", "key", "team", "project", "user", "provider", "tag"]
 
 
 class Window(msgspec.Struct, frozen=True):

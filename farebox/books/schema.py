@@ -82,6 +82,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("region", "VARCHAR", "of the provider's endpoint as configured, or empty"),
     Column("deployment", "VARCHAR", "kind of deployment behind the endpoint as configured, or empty"),
     Column("reported_femto", "DECIMAL(38,0)", "what the provider says the attempt cost, in femtodollars"),
+    Column("team", "VARCHAR", "of the key, or empty"),
+    Column("project", "VARCHAR", "of the key, or empty"),
+    Column("hold_femto", "DECIMAL(38,0)", "what was reserved in budgets in USD, in femtodollars; 0 where none applied"),
+    Column("charged_femto", "DECIMAL(38,0)", "what budgets in USD were charged where that is not the total, or NULL"),
 )
 
 _MOMENTS = ("sent_at", "done_at")
@@ -150,6 +154,10 @@ class Row(msgspec.Struct, gc=False):
     region: str
     deployment: str
     reported_femto: int | None
+    team: str
+    project: str
+    hold_femto: int
+    charged_femto: int | None
 
 
 def row_of(sent: Sent, done: Done, writer: str) -> Row:
@@ -208,6 +216,10 @@ def row_of(sent: Sent, done: Done, writer: str) -> Row:
         region=sent.region,
         deployment=sent.deployment,
         reported_femto=done.reported_femto,
+        team=sent.team,
+        project=sent.project,
+        hold_femto=sent.hold_femto,
+        charged_femto=done.charged_femto,
     )
 
 

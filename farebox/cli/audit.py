@@ -19,12 +19,19 @@ from farebox.present.audit import audit_json, show_audit
 from farebox.present.tables import make_console
 
 _ALARMS = 1
-_GROUPINGS: dict[str, Grouping] = {"model": "model", "key": "key", "user": "user", "provider": "provider"}
+_GROUPINGS: dict[str, Grouping] = {
+    "model": "model",
+    "key": "key",
+    "team": "team",
+    "project": "project",
+    "user": "user",
+    "provider": "provider",
+}
 
 
 @click.command()
 @click.option("--since", default="", metavar="TIME", help="30m, 24h, 30d, 4w or FROM..TO (UTC). [default: everything]")
-@click.option("--by", default="model", show_default=True, help="model, key, user, provider or tag:NAME.")
+@click.option("--by", default="model", show_default=True, help="model, key, team, project, user, provider or tag:NAME.")
 @click.option("--strict", is_flag=True, help="Exit with 1 where there are alarms.")
 @config_option
 @data_dir_option

@@ -13,7 +13,7 @@ from farebox.charge import Line
 from tests.books.traffic import START_NS, assumed, done, sent, unpriced, write_calls
 
 AT_ONCE = IngestPlan(keep_journal_days=0, keep_replaced_s=0)
-NEW = ("region", "deployment", "reported_femto")
+NEW = ("region", "deployment", "reported_femto", "team", "project", "hold_femto", "charged_femto")
 # A published price, what a contract takes off it, a price by the minute, a least amount, and free searches.
 LINES = (
     Line("input", 1000, 2_000_000_000, 2_000_000_000_000, "acme/m/standard#input"),
