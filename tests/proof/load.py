@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 PATIENCE_S = 30.0
-# 500, 502: a provider failed at every target; 503: a gateway that stops.
-_USUAL = frozenset({200, 402, 429, 500, 502, 503})
+# 409: what became of a keyed call is not known; 500, 502: a provider failed at every target; 503: a gateway that stops.
+_USUAL = frozenset({200, 402, 409, 429, 500, 502, 503})
 _AFTER_REFUSAL_S = 0.03
 _AFTER_LOSS_S = 0.05
+_TRIES = 50
+ORDER = "order"  # the tag by which the attempts of a keyed call are found
 
 Header = Mapping[str, str]
 
@@ -114,17 +116,23 @@ class Load:
         callers: drawn for each call.
         draw: makes everything that is random.
         faults: the share of chats whose provider fails.
+        keyed: the share of calls with an idempotency key, which are made again until they are answered.
     """
 
-    def __init__(self, ports: list[int], callers: list[Caller], draw: random.Random, faults: float = 0.02) -> None:
+    def __init__(
+        self, ports: list[int], callers: list[Caller], draw: random.Random, faults: float = 0.02, keyed: float = 0.1
+    ) -> None:
         self.statuses: Counter[int] = Counter()
         self.lost: int = 0
+        self.keys: int = 0
         self.told: dict[str, str] = {}
         self.odd: list[tuple[int, bytes]] = []
         self._ports = ports
         self._callers = callers
         self._draw = draw
         self._faults = faults
+        self._keyed = keyed
+        self._series = draw.getrandbits(32)
 
     async def run(self, connections: int, stopped: asyncio.Event) -> None:
         """Call over so many connections until the event is set; what is under way then is waited for."""
@@ -136,16 +144,36 @@ class Load:
         line = Line(port)
         while not stopped.is_set():
             path, body, headers = self._next()
+            tries = 1
+            if self._draw.random() < self._keyed:
+                self.keys += 1
+                key = f"{self._series}-{self.keys}"
+                headers = {**headers, "idempotency-key": key, "x-farebox-tags": f"{ORDER}={key}"}
+                tries = _TRIES
+            answer = await self._insist(line, path, body, headers, tries)
+            if answer is None:
+                continue
+            self._note(answer)
+            if answer.status != 200:
+                await asyncio.sleep(_AFTER_REFUSAL_S * self._draw.uniform(0.5, 1.5))
+        await line.end()
+
+    async def _insist(
+        self, line: Line, path: str, body: Mapping[str, object], headers: Header, tries: int
+    ) -> Answer | None:
+        """Call; what was lost or is still under way is tried again where the call has a key."""
+        answer = None
+        for _ in range(tries):
             try:
                 answer = await line.call(path, body, headers)
             except Lost:
                 self.lost += 1
                 await asyncio.sleep(_AFTER_LOSS_S)
                 continue
-            self._note(answer)
-            if answer.status != 200:
-                await asyncio.sleep(_AFTER_REFUSAL_S * self._draw.uniform(0.5, 1.5))
-        await line.end()
+            if answer.status != 409 or "retry-after" not in answer.headers:
+                break
+            await asyncio.sleep(_AFTER_REFUSAL_S)
+        return answer
 
     def _note(self, answer: Answer) -> None:
         self.statuses[answer.status] += 1

@@ -25,11 +25,11 @@ from farebox.budgets.plan import Budget, Unit
 from farebox.budgets.window import read_window
 from farebox.journal.segment import instances_of
 from farebox.money import femto_from_usd, usd_text
-from farebox.simulate.bill import read_bill
+from farebox.simulate.bill import BillRow, read_bill
 from farebox.state.ledger_authority import LedgerAuthority, open_authority
 from farebox.state.ledger_values import BalanceRow
 from tests.proof.gateway import Gateway, all_ended, run_simulated
-from tests.proof.load import CHATS, EMBEDS, MESSAGES, Caller, Load, wait_for
+from tests.proof.load import CHATS, EMBEDS, MESSAGES, ORDER, Caller, Load, wait_for
 from tests.proof.reckoning import read_books
 from tests.proof.verdict import OnRecord, Span, Standing, judge, read_records
 
@@ -50,6 +50,7 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
         kills_per_s: how often somebody is killed.
         connections: of clients.
         limit_s: for the whole storm; it fails if it is not over by then.
+        durability: of the journals.
     """
 
     hosts: int = 1
@@ -60,6 +61,7 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
     kills_per_s: float = 1.5
     connections: int = 32
     limit_s: float = 600.0
+    durability: str = "process"
 
 
 class Outcome(msgspec.Struct):
@@ -74,6 +76,7 @@ class Outcome(msgspec.Struct):
     assumed: int = 0
     looks: int = 0
     refills: int = 0
+    keys: int = 0
     billed_femto: int = 0
     charged_femto: int = 0
     took_s: float = 0.0
@@ -88,8 +91,8 @@ class Outcome(msgspec.Struct):
         kinds = ", ".join(f"{count} {name}" for name, count in sorted(self.killed.items()))
         return (
             f"seed {self.seed}: {self.requests} upstream requests, {self.kills} kills ({kinds}), {self.stopped} "
-            f"stops, {self.refused} refused, {self.assumed} assumed, billed {usd_text(self.billed_femto)} USD, "
-            f"books {usd_text(self.charged_femto)} USD, {self.looks} looks at the ledger, {self.took_s:.0f} s, "
+            f"stops, {self.refused} refused, {self.keys} keyed, {self.assumed} assumed, billed "
+            f"{usd_text(self.billed_femto)} USD, books {usd_text(self.charged_femto)} USD, {self.looks} looks at the ledger, {self.took_s:.0f} s, "
             f"{len(self.findings)} violations"
         )
 
@@ -174,6 +177,9 @@ class Ledger:
         steps = {(one.account, one.unit): one.limit for one in BUDGETS}
         for status in self.authority.status():
             budget = status.budget
+            if budget.unit == "usd" and not budget.wallet and self._draw.random() < 0.01:
+                self.authority.put(msgspec.structs.replace(budget, limit=budget.limit - budget.limit // 8))
+                continue
             step = steps.get((budget.account, budget.unit), 0)
             if budget.unit != "usd" or not budget.hard:
                 continue
@@ -307,7 +313,8 @@ def run_storm(folder: Path, weather: Weather, ledger_url: str | None = None) -> 
 
 def _make_host(folder: Path, simulated: str, ledger_url: str | None, weather: Weather) -> Gateway:
     folder.mkdir(parents=True)
-    gateway = Gateway(folder, configure(simulated, ledger_url), weather.workers)
+    text = configure(simulated, ledger_url) + f'[journal]\ndurability = "{weather.durability}"\n'
+    gateway = Gateway(folder, text, weather.workers)
     gateway.data_dir.mkdir()
     return gateway
 
@@ -373,10 +380,21 @@ def reckon_storm(gateways: list[Gateway], ledger: Ledger, load: Load, bill: Path
         assumed=sum("assumed" in one.done.flags for one in records.values() if one.done),
         looks=ledger.looks,
         refills=ledger.refills,
+        keys=load.keys,
         billed_femto=sum(femto_from_usd(row.amount_usd) for row in rows),
         charged_femto=sum(one.done.total_femto or 0 for one in records.values() if one.done),
         findings=findings,
     )
+
+
+def _find_twice(rows: Sequence[BillRow], records: Mapping[str, OnRecord]) -> list[str]:
+    """A call with an idempotency key is billed once, however often its client has made it."""
+    orders: Counter[str] = Counter()
+    for row in rows:
+        record = records.get(row.correlation or "")
+        if record is not None and ORDER in record.sent.tags and femto_from_usd(row.amount_usd):
+            orders[record.sent.tags[ORDER]] += 1
+    return [f"twice: {order} was billed {count} times" for order, count in orders.items() if count > 1]
 
 
 def _compare_books(data_dirs: list[Path], records: Mapping[str, OnRecord]) -> Iterator[str]:

@@ -49,6 +49,7 @@ def test_case_03_thousand_kills(tmp_path, new_database):
             requests=REQUESTS // STORMS + 100,
             kills_per_s=2.5,
             connections=64,
+            durability="power" if number % 4 > 1 else "process",
         )
         outcomes.append(run_storm(tmp_path / f"storm-{number}", weather, url))
         print(
@@ -71,6 +72,7 @@ def _table(outcomes: list[Outcome], took_s: float) -> str:
         "kills": f"{kills:,}",
         "stops and continues": f"{sum(outcome.stopped for outcome in outcomes):,}",
         "refused for want of money": f"{sum(outcome.refused for outcome in outcomes):,}",
+        "calls with a key": f"{sum(outcome.keys for outcome in outcomes):,}",
         "refills of budgets": f"{sum(outcome.refills for outcome in outcomes):,}",
         "looks at the ledger": f"{sum(outcome.looks for outcome in outcomes):,}",
         "assumed": f"{sum(outcome.assumed for outcome in outcomes):,}",
