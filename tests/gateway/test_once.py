@@ -13,7 +13,7 @@ from farebox.call import Asked, Inbound
 from farebox.clock import SystemClock
 from farebox.config import Idempotency
 from farebox.errors import BadRequest, CallError, Conflict, Unavailable
-from farebox.http1.exchange import ClientGone
+from farebox.http1.exchange import ClientGone, RequestHeaders
 from farebox.idempotency import Claim, Ending, Found
 from farebox.journal.record import Sent
 from farebox.journal.writer import JournalWriter
@@ -27,7 +27,7 @@ LAST = b"data: [DONE]\n\n"
 
 
 def inbound(call: str, key: str = "") -> Inbound:
-    return Inbound(call, key, key, 0, {})
+    return Inbound(call, key, key, 0, RequestHeaders())
 
 
 class Client:
@@ -78,7 +78,8 @@ class Broken:
         self.lies: set[str] = set()
 
     def claim(self, claim: Claim, keep_ns: int) -> Found | None:
-        return self._do("claim", lambda: self._store.claim(claim, keep_ns))
+        found: Found | None = self._do("claim", lambda: self._store.claim(claim, keep_ns))
+        return found
 
     def end(self, claim: Claim, ending: Ending) -> None:
         self._do("end", lambda: self._store.end(claim, ending))
@@ -127,7 +128,7 @@ class AheadClock(SystemClock):
 
     ahead_ns: int = 0
 
-    def monotonic_ns(self) -> int:  # type: ignore[override]
+    def monotonic_ns(self) -> int:
         return super().monotonic_ns() + self.ahead_ns
 
 
