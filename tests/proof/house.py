@@ -17,8 +17,9 @@ from farebox.money import femto_from_usd
 from farebox.simulate.bill import BillRow, read_bill
 from farebox.state.ledger_authority import LedgerAuthority
 from tests.proof.gateway import Gateway, run_simulated
+from tests.proof.ledger import Ledger
 from tests.proof.load import CHATS
-from tests.proof.storm import Ledger, configure
+from tests.proof.storm import configure
 from tests.proof.verdict import OnRecord, judge, read_records
 
 LAB = Account("team", "lab")

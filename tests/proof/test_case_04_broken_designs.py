@@ -9,7 +9,7 @@ import pytest
 
 from farebox.simulate.bill import read_bill
 from farebox.state.ledger_authority import LedgerAuthority, open_authority
-from tests.proof.light import Plan
+from tests.proof.designs import Plan
 from tests.proof.reckoning import seed_of
 from tests.proof.verdict import Span, Standing, judge, read_records, rules_of
 

@@ -15,9 +15,10 @@ import pytest
 
 from tests.proof.failing.sitecustomize import POINTS
 from tests.proof.gateway import Gateway, run_simulated
+from tests.proof.ledger import Ledger
 from tests.proof.load import Load, wait_for
 from tests.proof.reckoning import seed_of
-from tests.proof.storm import CALLERS, Ledger, configure, reckon_storm
+from tests.proof.storm import CALLERS, configure, reckon_storm
 
 FAILING = Path(__file__).parent / "failing"
 WORKERS = 4
