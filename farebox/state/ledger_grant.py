@@ -93,8 +93,13 @@ def _refuse(rows: Rows, short: list[Counted], shares: dict[str, SliceRow]) -> Re
     if hopeless is not None:
         return hopeless
     for one in short:
-        # Asked again only when half of the time is over: refusals that follow each other write nothing.
-        if one.row.wanted_ns < rows.now_ns + _WANTED_NS // 2:
-            one.row.wanted_ns = rows.now_ns + _WANTED_NS
-            rows.mark(one.row)
+        ask_back(rows, one.row)
     return refusals[0]
+
+
+def ask_back(rows: Rows, row: BudgetRow) -> None:
+    """Ask every writer to give back what is free of a budget."""
+    # Asked again only when half of the time is over: refusals that follow each other write nothing.
+    if row.wanted_ns < rows.now_ns + _WANTED_NS // 2:
+        row.wanted_ns = rows.now_ns + _WANTED_NS
+        rows.mark(row)

@@ -7,7 +7,7 @@ import msgspec
 from farebox.budgets.authority import Alert, Overrun, Reported, Share, Total
 from farebox.budgets.ledger import Slice, correct, report
 from farebox.errors import ConfigError
-from farebox.state.ledger_grant import admit, is_cap, share_of
+from farebox.state.ledger_grant import admit, ask_back, is_cap, share_of
 from farebox.state.ledger_rows import Rows
 from farebox.state.ledger_spans import balances_at, count
 from farebox.state.ledger_values import BalanceRow, BudgetRow, SliceRow
@@ -122,6 +122,7 @@ def _post(
     if over and closes:
         taken.overruns.append(Overrun(balance.budget, balance.span, over))
         rows.add_movement(at, "overdraft", over, "attempts cost more than was reserved for them")
+        ask_back(rows, row)  # else others would spend on from the slices they have
     if is_last and share.released > released:
         rows.add_movement(at, "close", share.released - released)
     taken.shares.append(share_of(balance, share))

@@ -162,6 +162,15 @@ def test_a_soft_budget_counts_and_refuses_nothing(authority) -> None:
     assert isinstance(authority.grant("w2", [Want(put(authority, limit=100).id, 1)]), Refused)  # it is hard now
 
 
+def test_who_has_a_slice_of_a_closed_budget_is_asked_to_give_it_back(authority) -> None:
+    budget = put(authority, limit=8_000)
+    for writer in ("w1", "w2"):
+        grant_one(authority, writer, budget, 10)
+    assert authority.pulse().wanted == ()
+    authority.report("w1", [Total(budget.id, TODAY, 5_000, 0, over=4_000)])
+    assert authority.pulse().wanted == (budget.id,)
+
+
 def test_a_budget_that_becomes_soft_is_closed_no_more(authority) -> None:
     budget = put(authority)
     grant_one(authority, "w1", budget, 10)
