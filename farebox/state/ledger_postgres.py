@@ -131,13 +131,14 @@ class PostgresStore:
                     cursor.execute(_as_bytes(f"{begin}; {_NOW}"))  # one message
                     cursor.nextset()
                     now_ns = _one(cursor)
-                rows = Rows(_runner(cursor), now_ns, lock)
+                talk = _Talk(connection, cursor)
+                rows = Rows(talk.run, now_ns, lock)
                 result = work(rows)
+                talk.end("COMMIT" if rows.changed else "ROLLBACK")
             except BaseException:
                 with suppress(psycopg.Error):
                     connection.rollback()
                 raise
-            _end(cursor, "COMMIT" if rows.changed else "ROLLBACK")
             return result
 
     def _connected(self) -> Connection:
@@ -161,7 +162,7 @@ class PostgresStore:
                 if self._mark is not None and self._mark.is_made():
                     raise self._mark.lost(f"the schema {_SCHEMA} has no tables")
                 _make_tables(connection, cursor)
-            number = read_mark(lambda statement: _runner(cursor)(statement, ()))
+            number = read_mark(lambda statement: _Talk(connection, cursor).run(statement, ()))
         if self._mark is not None:
             self._mark.confirm(number)
 
@@ -193,13 +194,44 @@ class _CommitLost(psycopg.OperationalError):
     """The connection broke during a commit: what became of it is not known."""
 
 
-def _end(cursor: psycopg.Cursor[Row], statement: str) -> None:
-    try:
-        cursor.execute(_as_bytes(statement))
-    except psycopg.OperationalError as error:
-        if cursor.connection.broken:
-            raise _CommitLost(f"the connection broke during the commit: {error}") from error
-        raise
+class _Talk:
+    """What is said to the server in one transaction.
+
+    Writes wait for the next read or for the end, and are sent together with it: others wait for the rows of this
+    transaction, so that every journey to the server and back is one that they wait for, too.
+    """
+
+    def __init__(self, connection: Connection, cursor: psycopg.Cursor[Row]) -> None:
+        self._connection = connection
+        self._cursor = cursor
+        self._waiting: list[tuple[str, Sequence[Any]]] = []
+
+    def run(self, statement: str, values: Sequence[Any]) -> list[Row]:
+        """Execute a statement; return its rows."""
+        if not statement.startswith("SELECT") and "RETURNING" not in statement:
+            self._waiting.append((statement, values))
+            return []
+        self._send(statement, values)
+        return self._cursor.fetchall()
+
+    def end(self, statement: str) -> None:
+        """End the transaction."""
+        try:
+            self._send(statement, ())
+        except psycopg.OperationalError as error:
+            if self._connection.broken:
+                raise _CommitLost(f"the connection broke during the commit: {error}") from error
+            raise
+
+    def _send(self, statement: str, values: Sequence[Any]) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            self._cursor.execute(_as_bytes(statement), values or None)
+            return
+        with self._connection.pipeline():
+            for written, amounts in waiting:
+                self._connection.execute(_as_bytes(written), amounts)
+            self._cursor.execute(_as_bytes(statement), values)
 
 
 def _first(cursor: psycopg.Cursor[Row], statement: str) -> int:
@@ -211,14 +243,6 @@ def _one(cursor: psycopg.Cursor[Row]) -> int:
     found = cursor.fetchone()
     assert found is not None
     return int(found[0])
-
-
-def _runner(cursor: psycopg.Cursor[Row]) -> Callable[[str, Sequence[Any]], list[Row]]:
-    def run(statement: str, values: Sequence[Any]) -> list[Row]:
-        cursor.execute(_as_bytes(statement), values)
-        return cursor.fetchall() if cursor.description is not None else []
-
-    return run
 
 
 @cache
