@@ -28,6 +28,7 @@ from farebox.journal.writer import JournalWriter
 from farebox.line import serve
 from farebox.listen import Listener
 from farebox.once import Once
+from farebox.pace.pacer import Pacer
 from farebox.route import Routes, address_of
 from farebox.state.answers import open_answers
 from farebox.state.archive import use_book
@@ -108,6 +109,7 @@ async def run(settings: Settings) -> None:
         treasury=treasury,
         spending=config.spending,
         durable=flusher if config.journal.durability == "power" else None,
+        pacer=Pacer(config, settings.workers, clock, asyncio.get_running_loop().call_later),
     )
     once = _open_once(settings, edges, journal.directory)
     listener = Listener(edges, ids, watch.ring, once)
@@ -137,7 +139,10 @@ async def run(settings: Settings) -> None:
     await asyncio.to_thread(authority.close)
     if once is not None:
         await once.close()
-    journal.close()
+    try:
+        journal.close()
+    except OSError as error:
+        on_disk_failure(error)
 
 
 def _open_once(settings: Settings, edges: Edges, own_journal: Path) -> Once | None:

@@ -10,6 +10,7 @@ import fcntl
 import mmap
 import os
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -155,16 +156,23 @@ class JournalWriter:
         return taken
 
     def close(self) -> None:
-        """Write what waits, sync and let go of the lock."""
+        """Write what waits, force it to the disk and let go of the lock.
+
+        Raises:
+            OSError: where the disk failed; the lock is let go all the same.
+        """
         self._retry_at_ns = 0
         self._recover_space()
-        self._current.map.flush()
-        self._current.close()
-        if self._spare is not None:
-            self._spare.close()
-        for fd in self._take_full():
-            os.close(fd)
-        os.close(self._lock)
+        with ExitStack() as closing:
+            closing.callback(os.close, self._lock)
+            closing.callback(self._current.close)
+            if self._spare is not None:
+                closing.callback(self._spare.close)
+            unsynced = self.take_unsynced()
+            for fd in unsynced:
+                closing.callback(os.close, fd)
+            for fd in unsynced:
+                os.fdatasync(fd)
 
     @property
     def _room(self) -> int:

@@ -89,7 +89,7 @@ def call(gateway: Gateway, number: int) -> str:
     body = {"model": "gpt-4o-mini", "messages": ASK, "max_tokens": 30, "stream": number % 2 == 1}
     status, headers, answer = gateway.openai("/chat/completions", body)
     assert (status, answer.endswith(b"[DONE]\n\n")) == (200, number % 2 == 1)
-    return headers["x-farebox-call"]
+    return str(headers["x-farebox-call"])
 
 
 def test_case_15_what_was_answered_or_asked_is_on_the_disk(start, books_of):

@@ -189,3 +189,22 @@ def test_the_books_find_no_frame_behind_a_clean_end(tmp_path):
     writer = write_calls(tmp_path, [sent()])
     (path, *_) = segments_of(writer.directory)
     assert next_frame(path, read_segment(path).next_offset) is None
+
+
+def test_a_disk_that_fails_at_the_end_keeps_no_lock(tmp_path, monkeypatch):
+    writer = JournalWriter(tmp_path, "last", FakeClock(), 4096)
+    for number in range(40):
+        writer.append_sent(sent(f"call_{number}"))
+    forced = []
+
+    def fail_last(fd):
+        forced.append(str(Path(f"/proc/self/fd/{fd}").readlink()))
+        if forced[-1] == str(tmp_path):
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fail_last)
+    with pytest.raises(OSError, match="Input/output"):
+        writer.close()
+    assert {str(path) for path in segments_of(writer.directory)[:-1]} < set(forced), "all but the spare one"
+    assert str(writer.directory) in forced, "so that they have their names"
+    assert is_dead(writer.directory)
