@@ -96,13 +96,19 @@ class JournalWriter:
 
         Raises:
             Unavailable: where there is no room; the attempt must not be sent.
-            TooLarge: where the client's names and tags do not fit into a segment; the attempt must not be sent.
+            TooLarge: where the client's names and tags do not fit into a segment, or an output cap or what was reserved
+                is beyond 64 bits; the attempt must not be sent.
         """
         if self.failed:
             raise Unavailable(
                 "The journal's disk has failed, so no call is admitted.", code="journal_failed", retry_after_s=1
             )
-        payload = self._encode(record)
+        try:
+            payload = self._encode(record)
+        except OverflowError:
+            raise TooLarge(
+                "What the call may use is too much to be put on record. Lower max_tokens or n, or send less."
+            ) from None
         if len(payload) > self._room:
             raise TooLarge("The call's user, tags and model name are too long to be put on record. Shorten them.")
         if self._waiting or self._spare is None:

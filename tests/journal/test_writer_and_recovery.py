@@ -154,6 +154,17 @@ def test_a_beginning_too_large_for_a_segment_is_the_clients_fault_and_costs_no_s
     writer.close()
 
 
+@pytest.mark.parametrize("field", ["hold_femto", "hold_input", "hold_output", "output_cap"])
+def test_a_beginning_with_a_number_that_no_record_can_hold_is_refused(tmp_path, field):
+    writer = JournalWriter(tmp_path, "odd", FakeClock(), 4096)
+    largest = sent("call_largest", **{field: (1 << 64) - 1})
+    writer.append_sent(largest)
+    with pytest.raises(TooLarge, match="max_tokens"):
+        writer.append_sent(sent("call_beyond", **{field: 1 << 64}))
+    writer.close()
+    assert all_records(writer.directory) == [largest]
+
+
 def test_an_end_that_no_record_can_hold_is_put_on_record_without_what_does_not_fit(tmp_path):
     big, many = sent("call_big"), sent("call_many")
     writer = JournalWriter(tmp_path, "odd", FakeClock(), 4096)
