@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS spent (
     writer TEXT NOT NULL, budget TEXT NOT NULL, span TEXT NOT NULL, amount TEXT NOT NULL, over TEXT NOT NULL,
     PRIMARY KEY (writer, budget, span)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unswept (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS corrected (attempt TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS file_by_state ON file (state, day);
 CREATE TABLE IF NOT EXISTS finding (
     kind TEXT NOT NULL, writer TEXT NOT NULL, segment TEXT NOT NULL, at_offset INTEGER NOT NULL,
@@ -159,8 +160,11 @@ class Manifest:
     def add_spent(self, spent: Mapping[tuple[str, str, str], tuple[int, int]]) -> None:
         """Add what attempts used to the totals of (writer, budget id, window id): an amount, and what is over holds.
 
-        Amounts go beyond 64 bits, so they are texts of whole numbers, added here.
+        Amounts go beyond 64 bits, so they are texts of whole numbers, added here. A writer that was taken for dead and
+        went on is to be told of again.
         """
+        for writer in {writer for writer, _, _ in spent}:
+            self._db.execute("INSERT OR IGNORE INTO unswept SELECT name FROM writer WHERE name = ?", (writer,))
         for key, (amount, over) in spent.items():
             row = self._db.execute(
                 "SELECT amount, over FROM spent WHERE writer = ? AND budget = ? AND span = ?", key
@@ -181,14 +185,24 @@ class Manifest:
         return [row[0] for row in self._db.execute("SELECT name FROM unswept ORDER BY name")]
 
     def mark_swept(self, writer: str) -> None:
-        """Record that the ledger has a dead writer's totals; they are not needed any more."""
-        self._db.execute("DELETE FROM spent WHERE writer = ?", (writer,))
+        """Record that the ledger has a dead writer's totals."""
         self._db.execute("DELETE FROM unswept WHERE name = ?", (writer,))
 
     def forget_writer(self, name: str) -> None:
         """Drop everything about a writer whose directory is gone, but for what the ledger of budgets is to be told."""
         self._db.execute("DELETE FROM segment WHERE writer = ?", (name,))
         self._db.execute("DELETE FROM writer WHERE name = ?", (name,))
+        self._db.execute("DELETE FROM spent WHERE writer = ? AND writer NOT IN (SELECT name FROM unswept)", (name,))
+
+    def uncorrected_ends(self) -> list[Finding]:
+        """Return the second ends of attempts of which the ledger of budgets has not been told, one of an attempt."""
+        told = {row[0] for row in self._db.execute("SELECT attempt FROM corrected")}
+        late = [each for each in self.findings() if each.kind == "late" and each.attempt not in told]
+        return list({each.attempt: each for each in reversed(late)}.values())
+
+    def mark_corrected(self, attempt: str) -> None:
+        """Record that the ledger has what an attempt's second end says."""
+        self._db.execute("INSERT OR IGNORE INTO corrected VALUES (?)", (attempt,))
 
     def open_attempts(self) -> list[OpenAttempt]:
         """Return the attempts without an end."""

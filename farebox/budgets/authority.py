@@ -285,8 +285,15 @@ class Authority(Protocol):
     def movements(self, account: Account | None = None, limit: int = 100) -> list[Movement]:
         """Return the latest lines of the ledger, newest first."""
 
-    def correct(self, budget: str, span_id: str, amount: int, reason: str) -> Reported:
+    def correct(self, budget: str, span_id: str, amount: int, reason: str, reference: str = "") -> Reported:
         """Post a correction to a span: negative where less was spent than assumed.
+
+        Args:
+            budget: its id.
+            span_id: of the window.
+            amount: to be added.
+            reason: for people.
+            reference: what it is about; the same reference is posted once to a span. "" for none.
 
         Raises:
             ConfigError: where there is no such span, or less than nothing would be posted.

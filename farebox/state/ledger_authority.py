@@ -120,9 +120,10 @@ class LedgerAuthority:
         """See `Authority.movements`."""
         return self._store.read(lambda rows: read_movements(rows, account, limit))
 
-    def correct(self, budget: str, span_id: str, amount: int, reason: str) -> Reported:
+    def correct(self, budget: str, span_id: str, amount: int, reason: str, reference: str = "") -> Reported:
         """See `Authority.correct`."""
-        return self._store.write(lambda rows: correct_span(rows, budget, span_id, amount, reason))
+        note = f"{reason} [{reference}]" if reference else reason
+        return self._store.write(lambda rows: correct_span(rows, (budget, span_id), amount, note, once=bool(reference)))
 
     def forget(self, *, money_before_ns: int, limits_before_ns: int) -> int:
         """See `Authority.forget`."""

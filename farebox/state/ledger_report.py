@@ -51,19 +51,22 @@ def close_writer(rows: Rows, writer: str, totals: Sequence[Total]) -> Reported:
     return reported
 
 
-def correct_span(rows: Rows, budget: str, span_id: str, amount: int, reason: str) -> Reported:
-    """Post a correction; see `Authority.correct`."""
+def correct_span(rows: Rows, pair: tuple[str, str], amount: int, note: str, *, once: bool) -> Reported:
+    """Post a correction to (budget id, span id), one with this note only once; see `Authority.correct`."""
+    budget, span_id = pair
     budgets = rows.lock([budget])
-    balance = rows.balances([(budget, span_id)]).get((budget, span_id))
+    balance = rows.balances([pair]).get(pair)
     if budget not in budgets or balance is None:
         raise ConfigError(f"budget {budget!r} has no window {span_id!r}; `farebox budgets show` names them")
+    if once and rows.has_movement(pair, "correction", note):
+        return Reported(())
     if balance.posted + amount < 0:
         raise ConfigError(f"{-amount} cannot be taken off: only {balance.posted} is posted in {span_id}")
     correct(balance, amount)
     if not is_cap(budgets[budget]):
         balance.permit()
     rows.save_balances([balance])
-    rows.add_movement((budget, span_id, ""), "correction", amount, reason)
+    rows.add_movement((budget, span_id, ""), "correction", amount, note)
     # A window that rolls can be full where none of its spans is: what lies beyond its limit now is permitted there.
     return Reported((), alerts=tuple(_alert(rows, budgets, {budget: [balance]}, {budget})))
 

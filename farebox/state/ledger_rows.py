@@ -251,6 +251,14 @@ class Rows:
             (*values, limit),
         )
 
+    def has_movement(self, pair: tuple[str, str], kind: MovementKind, note: str) -> bool:
+        """Return whether a line of a kind and with a note stands at (budget id, span id)."""
+        found = self._run(
+            "SELECT 1 FROM movements WHERE budget = ? AND span = ? AND kind = ? AND note = ? LIMIT 1",
+            (*pair, kind, note),
+        )
+        return bool(found)
+
     def amounts(self, kind: MovementKind) -> list[tuple[str, str, int]]:
         """Return budget, span and amount of every line of a kind."""
         found = self._run("SELECT budget, span, amount FROM movements WHERE kind = ?", (kind,))

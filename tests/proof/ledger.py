@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,16 +105,13 @@ class Ledger:
         return False
 
     def standings(self) -> dict[Span, Standing]:
-        """Return every window, corrections left out, with the most it was ever allowed."""
-        budgets, corrected = self.authority._store.read(lambda rows: (rows.known_budgets(), rows.amounts("correction")))
-        corrections: Counter[Span] = Counter()
-        for name, span_id, amount in corrected:
-            corrections[name, span_id] += amount
+        """Return every window, with the most it was ever allowed."""
+        budgets = self.authority._store.read(lambda rows: rows.known_budgets())
         standings = {}
         for balance in self.balances():
             span = (balance.budget, balance.span.id)
             budget = budgets[balance.budget]
             is_cap = budget.hard and budget.unit == "usd"
             most = max(self._highest[span], balance.limit) + balance.overdraft
-            standings[span] = Standing(balance.posted - corrections[span], balance.held, most if is_cap else None)
+            standings[span] = Standing(balance.posted, balance.held, most if is_cap else None)
         return standings

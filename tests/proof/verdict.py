@@ -29,7 +29,10 @@ _BOUNDS = frozenset({"assumed", "estimated"})
 
 
 class OnRecord(msgspec.Struct):
-    """An attempt in a journal; ``done`` is its first end, ``later`` any other."""
+    """An attempt in a journal; ``done`` is the end that its own worker wrote, else what was assumed; ``later`` any other.
+
+    Where a worker was taken for dead and was not, what was assumed is corrected by what it wrote.
+    """
 
     sent: Sent
     done: Done | None = None
@@ -56,7 +59,7 @@ class Standing(msgspec.Struct, frozen=True):
     """A window of a budget at the end.
 
     Attributes:
-        posted: what was spent, without corrections.
+        posted: what was spent, with corrections.
         held: granted and neither spent nor given back.
         allowed: the highest limit it ever had, and its overdraft; None where it refuses nothing.
     """
