@@ -207,7 +207,7 @@ def test_a_balance_that_breaks_its_rule_cannot_be_written(authority) -> None:
 # Clocks: case 8 of the reference on budgets
 
 
-def test_a_day_of_25_hours_is_one_window_and_an_hour_that_comes_twice_is_two(authority, clock) -> None:
+def test_case_08_a_day_of_25_hours_is_one_window_and_an_hour_that_comes_twice_is_two(authority, clock) -> None:
     day, hour = (put(authority, window=window, zone="Europe/Berlin") for window in ("day", "hour"))
     clock.at_ns = 1_792_879_200_000_000_000  # 2026-10-25T00:00 in Berlin; the clocks go back at 03:00
     first = grant_one(authority, "w1", day, 10)
@@ -222,7 +222,7 @@ def test_a_day_of_25_hours_is_one_window_and_an_hour_that_comes_twice_is_two(aut
 
 
 @pytest.mark.parametrize("step_ns", [-HOUR_NS, HOUR_NS])
-def test_a_clock_that_jumps_gives_nothing_away(authority, clock, step_ns) -> None:
+def test_case_08_a_clock_that_jumps_gives_nothing_away(authority, clock, step_ns) -> None:
     budget = put(authority, window="hour")
     first = grant_one(authority, "w1", budget, 1_000)
     clock.at_ns += step_ns

@@ -137,7 +137,7 @@ def test_a_transaction_that_is_killed_before_its_commit_never_was(authority, tmp
 
 
 @pytest.mark.parametrize("full", [ORG, TEAM, Account("key", "k"), Account("model", "m")], ids=str)
-def test_where_one_level_is_full_nothing_is_taken_at_any(authority, full) -> None:
+def test_case_09_where_one_level_is_full_nothing_is_taken_at_any(authority, full) -> None:
     """Case 9 of the reference on budgets: organisation, team, key and model, one of them full."""
     path = [ORG, TEAM, Account("key", "k"), Account("model", "m")]
     budgets = {account: put(authority, account, limit=100 if account == full else 1_000) for account in path}
