@@ -1,9 +1,14 @@
 """The same call again, under one idempotency key: one request to the provider, one charge, the same answer."""
 
 import concurrent.futures
+import contextlib
+import http.client
 import json
+import time
 
 import pytest
+
+from tests.gateway.conftest import KEY
 
 ASK = [{"role": "user", "content": "Tell me about trains."}]
 
@@ -83,3 +88,24 @@ def test_anthropic_clients_can_do_the_same(gateway, books):
     status, _, answer = gateway.anthropic("/messages", {**body, "max_tokens": 21}, {"idempotency-key": "key-claude"})
     assert (status, json.loads(answer)["error"]["details"]["error_code"]) == (422, "idempotency_mismatch")
     books.exact()
+
+
+def test_a_client_that_left_in_the_middle_gets_the_whole_answer_later(gateway, books):
+    wishes = json.dumps({"output_tokens": 60, "tokens_per_s": 100})
+    body = {"model": "gpt-4o", "messages": ASK, "stream": True, "user": wishes}
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    sent = {"authorization": f"Bearer {KEY}", "idempotency-key": "key-left"}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), sent)
+    with contextlib.closing(connection), connection.getresponse() as answer:
+        beginning = answer.read(300)
+    deadline_s = time.monotonic() + 10
+    while (again := gateway.openai("/chat/completions", body, {"idempotency-key": "key-left"}))[0] == 409:
+        assert json.loads(again[2])["error"]["code"] == "idempotency_in_flight"
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    assert (again[0], again[1]["x-farebox-replayed"]) == (200, "true")
+    assert again[2].startswith(beginning)
+    assert again[2].endswith(b"data: [DONE]\n\n")
+    (attempted,) = books.exact()
+    assert attempted.done.outcome == "ok"
+    assert again[1]["x-farebox-call"] == attempted.sent.call
