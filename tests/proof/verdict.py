@@ -29,9 +29,10 @@ _BOUNDS = frozenset({"assumed", "estimated"})
 
 
 class OnRecord(msgspec.Struct):
-    """An attempt in a journal: ``done`` is the end that its own worker wrote, else what was assumed, ``later`` any other.
+    """An attempt in a journal.
 
-    Where a worker was taken for dead and was not, what was assumed is corrected by what it wrote.
+    ``done`` is the end that its own worker wrote, else what was assumed; ``later`` is any other. Where a
+    worker was taken for dead and was not, what was assumed is corrected by what it wrote.
     """
 
     sent: Sent
