@@ -23,6 +23,7 @@ from farebox.journal.flush import Flusher
 from farebox.journal.record import Done, Outcome, Sent
 from farebox.meter import UNBILLED, Ended, Priced, assume, end, tokens_of
 from farebox.money import usd_text
+from farebox.pace.pacer import Pacer, Ticket
 from farebox.prices.book import PriceBook
 from farebox.route import Routes, Target
 from farebox.spend import used_by
@@ -75,7 +76,8 @@ class Journal(Protocol):
 class Edges(msgspec.Struct):
     """What the line reaches the world through.
 
-    ``durable`` is what forces the journal to the disk where power may fail, or None where processes may only die.
+    ``pacer`` keeps attempts below what providers allow. ``durable`` is what forces the journal to the disk where power
+    may fail, or None where processes may only die.
     """
 
     alarm: Alarm
@@ -88,6 +90,7 @@ class Edges(msgspec.Struct):
     treasury: Treasury
     spending: Spending
     durable: Flusher | None
+    pacer: Pacer
 
 
 class Failed(Exception):
@@ -113,12 +116,21 @@ class Failed(Exception):
 class Attempt:
     """One request to one provider, from SENT to DONE. Not shared."""
 
-    def __init__(self, edges: Edges, inbound: Inbound, asked: Asked, target: Target, admitted: Admitted) -> None:
+    def __init__(
+        self,
+        edges: Edges,
+        inbound: Inbound,
+        asked: Asked,
+        target: Target,
+        admitted: Admitted,
+        ticket: Ticket | None = None,
+    ) -> None:
         self.edges: Edges = edges
         self.inbound: Inbound = inbound
         self.asked: Asked = asked
         self.target: Target = target
         self.admitted: Admitted = admitted
+        self.ticket: Ticket | None = ticket
         self.outgoing: Outgoing = admitted.outgoing
         self.answered: Answered = Answered()
         self.sent: Sent
@@ -146,6 +158,8 @@ class Attempt:
         except BaseException:
             if admitted.hold is not None:
                 admitted.hold.end()
+            if self.ticket is not None:
+                self.ticket.void()
             raise
         self.sent_ns = clock.monotonic_ns()
 
@@ -174,10 +188,13 @@ class Attempt:
         )
         done = end(self.sent, priced, self.answered, ended)
         self.edges.journal.append_done(done)
-        if self.admitted.hold is not None:
+        if self.admitted.hold is not None or self.ticket is not None:
             used = used_by(self.sent, done)
-            self.used_femto = used.usd
-            self.admitted.hold.end(used)
+            if self.admitted.hold is not None:
+                self.used_femto = used.usd
+                self.admitted.hold.end(used)
+            if self.ticket is not None:
+                self.ticket.end(*((used.input_tokens, used.output_tokens) if done.meters else ()))
 
     async def flush_sent(self) -> None:
         """Return when the attempt is on the disk, where that is asked for.
@@ -216,6 +233,9 @@ class Attempt:
         """Take down what the head of the answer says."""
         self.status = answer.status
         self.provider_request = answer.header("x-request-id") or answer.header("request-id") or ""
+        if self.asked.operation != "count_tokens":  # which has limits of its own
+            target = self.target
+            self.edges.pacer.learn(target.provider.name, target.model, self.ticket, answer.status, answer.headers())
 
     def headers(self, answer: Answer | None, priced: Priced | None) -> Headers:
         """Return the headers of the client's answer."""

@@ -18,6 +18,25 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _WORD = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
+
+
+class ProviderLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a provider allows this gateway, over all its models; what is None is not known.
+
+    Attributes:
+        requests_per_minute: requests.
+        tokens_per_minute: tokens of input and output together.
+        input_tokens_per_minute: tokens of input.
+        output_tokens_per_minute: tokens of output.
+        concurrency: requests under way at once.
+    """
+
+    requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
+    input_tokens_per_minute: Positive | None = None
+    output_tokens_per_minute: Positive | None = None
+    concurrency: Positive | None = None
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,6 +55,8 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         connect_timeout_s: for opening a connection.
         idle_timeout_s: longest silence before and within an answer.
         total_timeout_s: longest answer.
+        tier: the usage tier of the account there, such as ``"2"``, for `farebox limits forecast`.
+        limits: what the provider allows.
     """
 
     name: Name
@@ -50,6 +71,8 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     connect_timeout_s: Seconds = 5.0
     idle_timeout_s: Seconds = 300.0
     total_timeout_s: Seconds = 1800.0
+    tier: str = ""
+    limits: ProviderLimits = ProviderLimits()
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -141,6 +164,18 @@ class Spending(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     clamp: bool = False
 
 
+class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The ``[pacing]`` table: how calls are kept below what providers allow.
+
+    Attributes:
+        wait_s: longest time that an attempt waits for room at its provider; 0: not at all.
+        learn: whether what the headers of answers say about limits is believed.
+    """
+
+    wait_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 2.0
+    learn: bool = True
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The ``[limits]`` table.
 
@@ -175,6 +210,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     budgets: tuple[BudgetTable, ...] = ()
     journal: Journal = Journal()
     idempotency: Idempotency = Idempotency()
+    pacing: Pacing = Pacing()
 
 
 def parse(text: str, source: str, secret: Callable[[str], str], kinds: frozenset[str]) -> Config:

@@ -1,28 +1,33 @@
 """The life of one call, top to bottom.
 
-    resolve the model -> for each target: prepare, reserve, put SENT on record, send, read, price, put DONE on record,
-    settle -> answer the client
+    resolve the model -> for each target: wait for room there, prepare, reserve, put SENT on record, send, read, price,
+    put DONE on record, settle -> answer the client
 
 The order is the promise: what an attempt may cost is reserved and SENT on record before the first byte leaves, DONE is
 on record before the client has its answer.
 A target that fails before the client has seen anything is followed by the next; after the first byte, never.
 """
 
+import contextlib
+
 import msgspec
 
-from farebox.admit.admission import Admitted, open_admission
+from farebox.admit.admission import USUAL_OUTPUT_TOKENS, Admitted, open_admission
 from farebox.attempt import Attempt, Edges, Failed, Reply, fail_garbage, refuse
 from farebox.call import Asked, Inbound
 from farebox.dispatch import prepare
 from farebox.errors import CallError, UpstreamFailed
 from farebox.http1.client import Answer, AnswerTooLarge, BrokeOff, NeverSent
 from farebox.journal.record import Outcome
-from farebox.meter import UNBILLED, assume, price_answer
+from farebox.meter import UNBILLED, assume, price_answer, tokens_of
+from farebox.pace.pacer import Ticket
 from farebox.relay import relay
+from farebox.route import Target
 from farebox.wire.errors_of import render
 from farebox.wire.json_body import encode
 
 ERROR_BODY_BYTES = 1 << 20
+_UNPACED: contextlib.nullcontext[None] = contextlib.nullcontext()
 _PLAIN = frozenset({None, "", "identity"})
 
 
@@ -40,16 +45,18 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
     for index, target in enumerate(targets):
         try:
             attempt_id = f"{inbound.id}.{number + 1}"
-            admitted = (
-                Admitted(prepare(asked, target, attempt_id, inbound))
-                if admission is None
-                else await admission.admit(target, attempt_id, used_femto)
-            )
+            ticket = await _pace(edges, asked, target)
+            with ticket or _UNPACED:
+                admitted = (
+                    Admitted(prepare(asked, target, attempt_id, inbound))
+                    if admission is None
+                    else await admission.admit(target, attempt_id, used_femto)
+                )
         except CallError as error:
             failed = failed or Failed(error, try_next=True)
             continue
         number += 1
-        attempt = Attempt(edges, inbound, asked, target, admitted)
+        attempt = Attempt(edges, inbound, asked, target, admitted, ticket)
         attempt.is_last = index + 1 == len(targets)
         attempt.put_sent(number)
         try:
@@ -74,6 +81,21 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
         status, error_body = render(asked.dialect, failed.error, inbound.id)
         data = encode(error_body)
     reply.respond(status, [("content-type", "application/json"), *failed.headers], data)
+
+
+async def _pace(edges: Edges, asked: Asked, target: Target) -> Ticket | None:
+    """Wait until the provider has room for an attempt, where anything is known of its limits.
+
+    Raises:
+        RateLimited: where that would take too long.
+    """
+    lane = edges.pacer.find(target.provider.name, target.model)
+    if lane is None or asked.operation == "count_tokens":  # which has limits of its own
+        return None
+    output = USUAL_OUTPUT_TOKENS if asked.output_cap is None else asked.output_cap
+    if asked.operation == "embeddings":
+        output = 0
+    return await lane.admit(tokens_of(sum(asked.parts.values())), output)
 
 
 async def _run(attempt: Attempt, reply: Reply) -> None:

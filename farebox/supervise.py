@@ -44,7 +44,7 @@ class Supervisor:
     def __init__(self, spec: Spec, workers: int) -> None:
         self._life_read, self._life_write = os.pipe()
         os.set_inheritable(self._life_write, False)
-        self._spec = msgspec.structs.replace(spec, life_fd=self._life_read)
+        self._spec = msgspec.structs.replace(spec, life_fd=self._life_read, workers=workers)
         self._workers = [self._child(f"worker {number + 1}", "farebox.worker") for number in range(workers)]
         self._office = self._child("office", "farebox.office")
         self._stopping: bool = False

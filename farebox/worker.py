@@ -98,19 +98,7 @@ async def run(settings: Settings) -> None:
     await treasury.refresh()
     store = KeyStore(data_dir, load_pepper(data_dir, os.environ.get("FAREBOX_PEPPER")))
     watch = KeyWatch(store, config, clock)
-    edges = Edges(
-        alarm=alarm,
-        clock=clock,
-        journal=journal,
-        book=use_book(data_dir, settings.price_files),
-        routes=Routes(config),
-        upstreams={provider.name: _upstream(provider) for provider in config.providers},
-        limits=config.limits,
-        treasury=treasury,
-        spending=config.spending,
-        durable=flusher if config.journal.durability == "power" else None,
-        pacer=Pacer(config, settings.workers, clock, asyncio.get_running_loop().call_later),
-    )
+    edges = _make_edges(settings, clock, alarm, journal, treasury, flusher)
     once = _open_once(settings, edges, journal.directory)
     listener = Listener(edges, ids, watch.ring, once)
     server = HttpServer(listener.answer, config.limits.body_bytes)
@@ -143,6 +131,26 @@ async def run(settings: Settings) -> None:
         journal.close()
     except OSError as error:
         on_disk_failure(error)
+
+
+def _make_edges(
+    settings: Settings, clock: Clock, alarm: Alarm, journal: JournalWriter, treasury: Treasury, flusher: Flusher
+) -> Edges:
+    """Return what the line reaches the world through."""
+    config = settings.config
+    return Edges(
+        alarm=alarm,
+        clock=clock,
+        journal=journal,
+        book=use_book(settings.data_dir, settings.price_files),
+        routes=Routes(config),
+        upstreams={provider.name: _upstream(provider) for provider in config.providers},
+        limits=config.limits,
+        treasury=treasury,
+        spending=config.spending,
+        durable=flusher if config.journal.durability == "power" else None,
+        pacer=Pacer(config, settings.workers, clock, asyncio.get_running_loop().call_later),
+    )
 
 
 def _open_once(settings: Settings, edges: Edges, own_journal: Path) -> Once | None:

@@ -17,7 +17,7 @@ RANKS = {
     **dict.fromkeys(("auth", "alarm"), 4),
     **dict.fromkeys(("journal", "http1"), 4),
     **dict.fromkeys(("route", "meter", "quote", "spend", "idempotency"), 5),
-    **dict.fromkeys(("dispatch", "discover", "hold", "treasury", "state"), 6),
+    **dict.fromkeys(("dispatch", "discover", "hold", "treasury", "pace", "state"), 6),
     **dict.fromkeys(("admit", "books"), 7),
     **dict.fromkeys(("attempt", "analyse", "reprice"), 8),
     **dict.fromkeys(("relay", "once", "present"), 9),
@@ -59,7 +59,7 @@ PURE = frozenset(
 IMPURE_IMPORTS = frozenset(
     {"asyncio", "socket", "ssl", "sqlite3", "duckdb", "httptools", "os", "pathlib", "time", "subprocess", "threading"}
 )
-LINE = ("worker", "listen", "line", "once", "relay", "attempt", "admit", "treasury", "dispatch", "http1")
+LINE = ("worker", "listen", "line", "once", "relay", "attempt", "admit", "treasury", "pace", "dispatch", "http1")
 OFFICE = ("office", "books", "analyse", "reprice", "present")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

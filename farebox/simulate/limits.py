@@ -29,7 +29,7 @@ class Limits:
     """Counts requests and tokens per key."""
 
     def __init__(self, requests: int = 0, tokens: int = 0) -> None:
-        """Limits per minute; 0 counts against the published numbers below but never refuses."""
+        """Limits per minute; 0 never refuses, and reports the numbers below as if each request were the first."""
         self.requests = requests
         self.tokens = tokens
         self._used: dict[str, tuple[int, int, int]] = {}
@@ -53,8 +53,8 @@ class Limits:
         return Allowance(
             limit_requests,
             limit_tokens,
-            max(0, limit_requests - requests_used),
-            max(0, limit_tokens - tokens_used),
+            max(0, limit_requests - (requests_used if self.requests else 1)),
+            max(0, limit_tokens - (tokens_used if self.tokens else tokens)),
             (window + 1) * WINDOW_S - now_s,
             exceeded,
         )

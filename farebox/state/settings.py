@@ -28,6 +28,7 @@ class Spec(msgspec.Struct, frozen=True):
         simulated: base URL of simulated providers, used where no provider is configured; or "".
         simulated_models: model names by dialect that they serve.
         grace_s: how long calls under way may take after a stop.
+        workers: how many processes answer calls.
         ready_fd: descriptor to write a byte to when ready, or None.
         life_fd: descriptor that closes when the parent is gone, or None.
     """
@@ -41,6 +42,7 @@ class Spec(msgspec.Struct, frozen=True):
     grace_s: float = 30.0
     ready_fd: int | None = None
     life_fd: int | None = None
+    workers: int = 1
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -53,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True):
     grace_s: float
     ready_fd: int | None
     life_fd: int | None
+    workers: int = 1
 
 
 def load_settings(spec_json: str) -> Settings:
@@ -76,6 +79,7 @@ def load_settings(spec_json: str) -> Settings:
         grace_s=spec.grace_s,
         ready_fd=spec.ready_fd,
         life_fd=spec.life_fd,
+        workers=spec.workers,
     )
 
 

@@ -57,6 +57,9 @@ keys = [{{ name = "tests", key = "{KEY}" }}]
 body_bytes = {BODY_BYTES}
 event_bytes = {EVENT_BYTES}
 answer_bytes = 1048576
+
+[pacing]
+learn = false
 """
 MODELS = {
     "gpt-4o-mini": ["openai/gpt-4o-mini"],

@@ -1,0 +1,293 @@
+"""Keeps calls below what their providers allow: an attempt that would be refused waits a moment, or is not made.
+
+Waiting is in order of arrival, for each model of each provider, and bounded; whoever would wait longer is told at once,
+so that another target can be tried. Nobody polls: the first in the line has a timer for when there is room.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from farebox.clock import Clock
+from farebox.config import Config, Provider
+from farebox.errors import RateLimited
+from farebox.pace.bucket import Entry, Sliding, Told
+from farebox.pace.headers import Unit, read_limits, read_retry_after
+
+_NS = 1_000_000_000
+_ANSWERED, _REFUSED = 200, 429
+_MOST_LANES = 1000  # models that are remembered
+UNITS: tuple[Unit, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
+Need = dict[Unit, int]
+Headers = Iterable[tuple[str, str]]
+
+
+class Timer(Protocol):
+    """What `Later` returns."""
+
+    def cancel(self) -> None:
+        """Call nothing."""
+
+
+Later = Callable[[float, Callable[[], None]], Timer]
+
+
+class Shared:
+    """What all models of a provider have in common.
+
+    Args:
+        provider: its configuration.
+        workers: how many processes share its limits.
+
+    Attributes:
+        limits: by unit, of this worker.
+        concurrency: most requests under way in this worker, or None.
+        open: requests under way.
+        lanes: its models.
+    """
+
+    def __init__(self, provider: Provider, workers: int) -> None:
+        limits = provider.limits
+        given: dict[Unit, int | None] = {
+            "requests": limits.requests_per_minute,
+            "tokens": limits.tokens_per_minute,
+            "input_tokens": limits.input_tokens_per_minute,
+            "output_tokens": limits.output_tokens_per_minute,
+        }
+        self.limits: dict[Unit, Sliding] = {
+            unit: Sliding(max(1, limit // workers)) for unit, limit in given.items() if limit is not None
+        }
+        self.concurrency: int | None = None if limits.concurrency is None else max(1, limits.concurrency // workers)
+        self.open: int = 0
+        self.lanes: list[Lane] = []
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the configuration limits anything."""
+        return bool(self.limits) or self.concurrency is not None
+
+
+class Ticket:
+    """What one attempt has taken of its provider's limits; it ends once.
+
+    Attributes:
+        mark: what its lane had taken in all when it was let go.
+    """
+
+    def __init__(self, lane: "Lane", need: Need, entries: dict[Unit, Entry], mark: Need) -> None:
+        self._lane = lane
+        self._need = need
+        self._entries = entries
+        self.mark: Need = mark
+        self._is_open: bool = True
+
+    def end(self, input_tokens: int | None = None, output_tokens: int | None = None) -> None:
+        """Correct the estimates by what was used, where that is known, and let the next one go."""
+        is_known = input_tokens is not None and output_tokens is not None
+        self._end(_need(input_tokens or 0, output_tokens or 0) if is_known else self._need)
+
+    def __enter__(self) -> None:
+        """Begin to prepare the attempt: where that fails, all is given back."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.void()
+
+    def void(self) -> None:
+        """Give all back: nothing was sent."""
+        self._end(dict.fromkeys(UNITS, 0))
+
+    def _end(self, used: Mapping[Unit, int]) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
+        shared = self._lane.shared
+        shared.open -= 1
+        for unit, entry in self._entries.items():
+            shared.limits[unit].correct(entry, used[unit] - self._need[unit])
+        for lane in shared.lanes:
+            lane.move()
+
+
+class Lane:
+    """The attempts at one model of one provider."""
+
+    def __init__(self, pacer: "Pacer", provider: str, model: str, shared: Shared) -> None:
+        self._pacer = pacer
+        self._name = f"{provider}/{model}"
+        self.shared: Shared = shared
+        self._told: dict[Unit, Told] = {}
+        self._taken: Need = dict.fromkeys(UNITS, 0)
+        self._closed_until_ns: int = 0
+        self._waiting: deque[tuple[Need, asyncio.Future[Ticket]]] = deque()
+        self._timer: Timer | None = None
+        shared.lanes.append(self)
+
+    async def admit(self, input_tokens: int, output_tokens: int) -> Ticket:
+        """Return when the attempt may be sent.
+
+        Args:
+            input_tokens: estimate.
+            output_tokens: its cap, or an estimate.
+
+        Raises:
+            RateLimited: where that would take too long.
+        """
+        need = _need(input_tokens, output_tokens)
+        now_ns = self._pacer.clock.monotonic_ns()
+        at_ns = self._free_at(need, now_ns)
+        if at_ns is not None and at_ns - now_ns > self._pacer.wait_ns:
+            raise self._refusal(at_ns - now_ns)
+        if at_ns is not None and at_ns <= now_ns and not self._waiting:
+            return self._take(need, now_ns)
+        return await self._wait(need)
+
+    def learn(self, ticket: Ticket | None, status: int, headers: Headers) -> None:
+        """Take in what the head of an answer says."""
+        clock = self._pacer.clock
+        now_ns, wall_ns = clock.monotonic_ns(), clock.now_ns()
+        said = read_limits(headers, wall_ns)
+        for unit, each in said.items():
+            since = 0 if ticket is None else self._taken[unit] - ticket.mark[unit]
+            told = self._told.get(unit)
+            if told is None:
+                told = self._told[unit] = Told()
+            told.learn(each.limit, each.remaining, now_ns + each.reset_ns - wall_ns, since, now_ns)
+        if status == _REFUSED and not said:
+            wait_ns = read_retry_after(headers)
+            if wait_ns is not None:
+                self._closed_until_ns = max(self._closed_until_ns, now_ns + wait_ns)
+        if self._waiting:
+            self.move()
+
+    def move(self) -> None:
+        """Let those go who have room now, in order, and set the timer for the next one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now_ns = self._pacer.clock.monotonic_ns()
+        while self._waiting:
+            need, turn = self._waiting[0]
+            if not turn.done():  # else it has given up
+                at_ns = self._free_at(need, now_ns)
+                if at_ns is None:
+                    return
+                if at_ns > now_ns:
+                    self._timer = self._pacer.later((at_ns - now_ns) / _NS, self.move)
+                    return
+                turn.set_result(self._take(need, now_ns))
+            self._waiting.popleft()
+
+    async def _wait(self, need: Need) -> Ticket:
+        turn: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+
+        def give_up() -> None:
+            if not turn.done():
+                turn.set_exception(self._refusal(_NS))
+                self.move()
+
+        deadline = self._pacer.later(self._pacer.wait_ns / _NS, give_up)
+        self._waiting.append((need, turn))
+        if self._timer is None:
+            self.move()
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                turn.result().void()
+            self.move()
+            raise
+        finally:
+            deadline.cancel()
+
+    def _free_at(self, need: Need, now_ns: int) -> int | None:
+        """Return when there is room, or None where that depends on another attempt's end."""
+        shared = self.shared
+        if shared.concurrency is not None and shared.open >= shared.concurrency:
+            return None
+        at_ns = max(now_ns, self._closed_until_ns)
+        for unit, limit in shared.limits.items():
+            at_ns = max(at_ns, limit.free_at(need[unit], now_ns))
+        for unit, told in self._told.items():
+            at_ns = max(at_ns, told.free_at(need[unit], now_ns, self._pacer.workers))
+        return at_ns
+
+    def _take(self, need: Need, now_ns: int) -> Ticket:
+        self.shared.open += 1
+        taken = self._taken
+        for unit in UNITS:
+            taken[unit] += need[unit]
+        for unit, told in self._told.items():
+            told.take(need[unit])
+        entries = {unit: limit.take(need[unit], now_ns) for unit, limit in self.shared.limits.items()}
+        return Ticket(self, need, entries, dict(taken))
+
+    def _refusal(self, wait_ns: int) -> RateLimited:
+        wait_s = max(1, -(-wait_ns // _NS))
+        return RateLimited(
+            f"What the provider of {self._name} allows is used up for the moment. Try again in {wait_s} s.",
+            code="provider_limit_reached",
+            retry_after_s=wait_s,
+        )
+
+
+class Pacer:
+    """The lanes of one worker.
+
+    Args:
+        config: the providers' limits and how long an attempt may wait.
+        workers: how many processes share the limits.
+        clock: the present.
+        later: calls back after so many seconds: ``loop.call_later``.
+    """
+
+    def __init__(self, config: Config, workers: int, clock: Clock, later: Later) -> None:
+        self.clock: Clock = clock
+        self.later: Later = later
+        self.workers: int = workers
+        self.wait_ns: int = int(config.pacing.wait_s * _NS)
+        self._learns: bool = config.pacing.learn
+        self._shared: dict[str, Shared] = {each.name: Shared(each, workers) for each in config.providers}
+        self._lanes: dict[tuple[str, str], Lane] = {}
+
+    def find(self, provider: str, model: str) -> Lane | None:
+        """Return the lane of a model, or None where no limit is known."""
+        lane = self._lanes.get((provider, model))
+        if lane is None and self._shared[provider].is_limited:
+            if len(self._lanes) >= _MOST_LANES:
+                model = "*"  # clients may name any model: those that come late share a line
+                lane = self._lanes.get((provider, model))
+            return lane or self._open(provider, model)
+        return lane
+
+    def learn(self, provider: str, model: str, ticket: Ticket | None, status: int, headers: Headers) -> None:
+        """Take in what the head of an answer says; an answer without a word about limits leaves no trace."""
+        if not self._learns or status not in {_ANSWERED, _REFUSED}:
+            return
+        lane = self._lanes.get((provider, model))
+        if lane is None:
+            if not _speaks_of_limits(status, headers) or len(self._lanes) >= _MOST_LANES:
+                return
+            lane = self._open(provider, model)
+        lane.learn(ticket, status, headers)
+
+    def _open(self, provider: str, model: str) -> Lane:
+        lane = self._lanes[provider, model] = Lane(self, provider, model, self._shared[provider])
+        return lane
+
+
+def _need(input_tokens: int, output_tokens: int) -> Need:
+    return {
+        "requests": 1,
+        "tokens": input_tokens + output_tokens,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+    }
+
+
+def _speaks_of_limits(status: int, headers: Headers) -> bool:
+    return any(
+        name.startswith(("x-ratelimit-", "anthropic-ratelimit-")) or (status == _REFUSED and name == "retry-after")
+        for name, _ in headers
+    )
