@@ -71,7 +71,7 @@ def _table(outcomes: list[Outcome], took_s: float) -> str:
         "upstream requests": f"{requests:,}",
         "kills": f"{kills:,}",
         "stops and continues": f"{sum(outcome.stopped for outcome in outcomes):,}",
-        "refused for want of money": f"{sum(outcome.refused for outcome in outcomes):,}",
+        "refused, 402 and 429": f"{sum(outcome.refused for outcome in outcomes):,}",
         "calls with a key": f"{sum(outcome.keys for outcome in outcomes):,}",
         "refills of budgets": f"{sum(outcome.refills for outcome in outcomes):,}",
         "looks at the ledger": f"{sum(outcome.looks for outcome in outcomes):,}",
