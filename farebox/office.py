@@ -15,7 +15,7 @@ from functools import partial
 from farebox.alarm import Alarm
 from farebox.books.ingest import ingest_once
 from farebox.books.parquet import BooksFailed
-from farebox.books.sweep import DeathWatch, sweep
+from farebox.books.sweep import DeathWatch, sweep, sweep_again
 from farebox.budgets.authority import Authority, Reported, StoreUnavailable
 from farebox.journal.record import Done, Sent
 from farebox.meter import lost
@@ -121,6 +121,8 @@ class Office:
             self._alarm.ring(f"overrun {over.budget} {over.span.id}", f"budget {over.budget} is closed by an overrun")
 
     def _check(self) -> None:
+        for answer in sweep_again(self._data_dir, self._authority):
+            self._ring(answer)
         for found in self._authority.check():
             what = f"budget {found.budget}, window {found.span_id}: {found.rule}: {found.detail}"
             self._alarm.ring(what, f"the ledger of budgets does not hold: {what}")

@@ -36,10 +36,7 @@ def sweep(data_dir: Path, authority: Authority) -> list[Reported]:
     answers = []
     with closing(Manifest(path)) as manifest:
         for writer in manifest.unswept_writers():
-            totals = [
-                Total(budget, span, amount, over=over) for budget, span, amount, over in manifest.spent_by(writer)
-            ]
-            answers.append(authority.close_writer(writer, totals))
+            answers.append(_close(manifest, authority, writer))
             with manifest.transaction():
                 manifest.mark_swept(writer)
         for late in manifest.uncorrected_ends():
@@ -51,6 +48,25 @@ def sweep(data_dir: Path, authority: Authority) -> list[Reported]:
             with manifest.transaction():
                 manifest.mark_corrected(late.attempt)
     return answers
+
+
+def sweep_again(data_dir: Path, authority: Authority) -> list[Reported]:
+    """Tell a ledger of dead writers anew that knew of them before: an old copy was put in its place.
+
+    Raises:
+        StoreUnavailable: where the ledger cannot be reached; those that were told are done.
+    """
+    path = data_dir / "books" / "manifest.db"
+    if not path.exists():
+        return []
+    with closing(Manifest(path)) as manifest:
+        dead = sorted(manifest.closed_writers().keys() - set(manifest.unswept_writers()))
+        return [_close(manifest, authority, writer) for writer in authority.not_closed(dead)]
+
+
+def _close(manifest: Manifest, authority: Authority, writer: str) -> Reported:
+    totals = [Total(budget, span, amount, over=over) for budget, span, amount, over in manifest.spent_by(writer)]
+    return authority.close_writer(writer, totals)
 
 
 def _difference(instance: Path, late: Finding) -> dict[tuple[str, str], int]:

@@ -259,6 +259,9 @@ class Authority(Protocol):
     def writers(self) -> list[str]:
         """Return the writers that are not closed."""
 
+    def not_closed(self, writers: Sequence[str]) -> list[str]:
+        """Return those of some writers that it does not know to be closed, as after an old copy was put in place."""
+
     def grant(self, writer: str, wants: Sequence[Want]) -> Granted | Refused:
         """Grant everything that is wanted, or nothing.
 

@@ -100,6 +100,11 @@ class LedgerAuthority:
         """See `Authority.writers`."""
         return self._store.read(lambda rows: rows.writers())
 
+    def not_closed(self, writers: Sequence[str]) -> list[str]:
+        """See `Authority.not_closed`."""
+        closed = self._store.read(lambda rows: rows.closed(writers))
+        return [name for name in writers if name not in closed]
+
     def grant(self, writer: str, wants: Sequence[Want]) -> Granted | Refused:
         """See `Authority.grant`."""
         return self._store.write(lambda rows: grant_wants(rows, writer, wants))

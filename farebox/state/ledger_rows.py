@@ -151,6 +151,14 @@ class Rows:
         found = self._run("SELECT id FROM writers WHERE closed_ns IS NULL ORDER BY opened_ns, id", ())
         return [row[0] for row in found]
 
+    def closed(self, writers: Sequence[str]) -> set[str]:
+        """Return those of some writers that are closed."""
+        found: set[str] = set()
+        for some in _some(writers):
+            statement = f"SELECT id FROM writers WHERE closed_ns IS NOT NULL AND id IN ({_marks(some)})"
+            found.update(row[0] for row in self._run(statement, some))
+        return found
+
     def count_writers(self) -> int:
         """Return how many writers are open."""
         return int(self._run("SELECT count(*) FROM writers WHERE closed_ns IS NULL", ())[0][0])

@@ -1,13 +1,15 @@
 """Dead workers' slices come back: exactly what their journals say was spent, whatever is killed on the way."""
 
 import os
+import sqlite3
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farebox.books.ingest import IngestPlan, ingest_once
-from farebox.books.sweep import DeathWatch, sweep
+from farebox.books.sweep import DeathWatch, sweep, sweep_again
 from farebox.budgets.account import Account
 from farebox.budgets.authority import Granted, StoreUnavailable, Total, Want, WriterClosed
 from farebox.budgets.plan import Budget
@@ -104,6 +106,29 @@ def test_what_a_dead_worker_spent_is_posted_and_the_rest_is_free(tmp_path, autho
     assert answer.shares[0].spent == worker.spent > 2 * HOLD
     assert stands(authority) == (worker.spent, 0)
     assert sweep(tmp_path, authority) == []
+
+
+def test_an_old_copy_of_the_ledger_is_told_of_the_dead_again(tmp_path, authority, budget):
+    known = Worker(tmp_path, authority, budget, "known")
+    with (
+        closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger,
+        closing(sqlite3.connect(tmp_path / "copy")) as copy,
+    ):
+        ledger.backup(copy)
+    workers = [known, Worker(tmp_path, authority, budget, "later")]
+    for worker in workers:
+        spend(worker)
+        worker.die()
+    ingest_once(tmp_path, assumed)
+    sweep(tmp_path, authority)
+    before = stands(authority)
+    assert sweep_again(tmp_path, authority) == []
+    authority.close()
+    (tmp_path / "copy").rename(tmp_path / "ledger.db")
+    assert stands(authority) != before
+    sweep_again(tmp_path, authority)
+    assert stands(authority) == before == (sum(worker.spent for worker in workers), 0)
+    assert authority.writers() == []
 
 
 def test_the_dead_do_not_speak_again(tmp_path, authority, worker):

@@ -302,6 +302,13 @@ def test_a_closed_writer_is_fenced(authority) -> None:
     assert figures(authority) == (0, 0, 0, False)
 
 
+def test_it_is_known_which_writers_are_not_closed(authority) -> None:
+    authority.open_writer("w1")
+    authority.close_writer("w2", [])
+    assert authority.not_closed(["w1", "w2", "never heard of"]) == ["w1", "never heard of"]
+    assert authority.not_closed([]) == []
+
+
 def test_a_writer_that_never_asked_can_be_closed(authority) -> None:
     put(authority)
     assert authority.close_writer("w9", []).shares == ()
