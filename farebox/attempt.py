@@ -26,6 +26,7 @@ from farebox.money import usd_text
 from farebox.pace.pacer import Pacer, Ticket
 from farebox.prices.book import PriceBook
 from farebox.route import Routes, Target
+from farebox.routing.router import Router
 from farebox.spend import used_by
 from farebox.treasury.treasury import Treasury
 from farebox.wire.json_body import encode
@@ -85,6 +86,7 @@ class Edges(msgspec.Struct):
     journal: Journal
     book: PriceBook
     routes: Routes
+    router: Router
     upstreams: dict[str, Upstream]
     limits: Limits
     treasury: Treasury
@@ -140,6 +142,7 @@ class Attempt:
         self.status: int = 0
         self.provider_request: str = ""
         self.is_last: bool = True
+        self.route: str = ""
         self.used_femto: int = 0
         self._closed: bool = False
 
@@ -154,6 +157,8 @@ class Attempt:
         at_ns = clock.now_ns() if admitted.at_ns is None else admitted.at_ns
         try:
             self.sent = record_sent(self.inbound, self.asked, self.target, self.outgoing, number, at_ns)
+            if self.route:
+                self.sent = msgspec.structs.replace(self.sent, route=self.route)
             self.edges.journal.append_sent(self.sent)
         except BaseException:
             if admitted.hold is not None:
@@ -188,6 +193,8 @@ class Attempt:
         )
         done = end(self.sent, priced, self.answered, ended)
         self.edges.journal.append_done(done)
+        if outcome == "ok" and self.route:
+            self.edges.router.habits.learn(self.asked.model, used_by(self.sent, done).output_tokens)
         if self.admitted.hold is not None or self.ticket is not None:
             used = used_by(self.sent, done)
             if self.admitted.hold is not None:
@@ -248,6 +255,8 @@ class Attempt:
             ("x-farebox-model", self.target.model),
             ("x-farebox-attempts", str(self.sent.number)),
         ]
+        if self.route:
+            headers.append(("x-farebox-route", self.route))
         if self.admitted.clamped is not None:
             headers.append(("x-farebox-clamped", f"max_tokens={self.admitted.clamped}"))
         if answer is not None:

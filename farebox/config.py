@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -17,6 +18,10 @@ from farebox.errors import ConfigError
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _WORD = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HOURS = re.compile(r"(\d{1,2}):(\d\d)-(\d{1,2}):(\d\d)")
+_DAY_MINUTES = 24 * 60
+Strategy = Literal["priority", "weighted", "cheapest", "sticky"]
+Criticality = Literal["critical", "normal", "sheddable"]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
 
@@ -55,6 +60,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         connect_timeout_s: for opening a connection.
         idle_timeout_s: longest silence before and within an answer.
         total_timeout_s: longest answer.
+        zero_retention: whether the provider keeps nothing of what it is sent, by contract.
         tier: the usage tier of the account there, such as ``"2"``, for `farebox limits forecast`.
         limits: what the provider allows.
     """
@@ -71,22 +77,75 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     connect_timeout_s: Seconds = 5.0
     idle_timeout_s: Seconds = 300.0
     total_timeout_s: Seconds = 1800.0
+    zero_retention: bool = False
     tier: str = ""
     limits: ProviderLimits = ProviderLimits()
 
 
+class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The conditions of a target: all that are given must hold.
+
+    Attributes:
+        keys: names of virtual keys; the call has one of them.
+        teams: the call's key belongs to one of them.
+        tags: the call has all of them.
+        criticality: the call's is one of them.
+        input_tokens_over: the input has more tokens, as far as can be told before it is sent.
+        input_tokens_up_to: the input has no more tokens.
+        hours: of the day, such as ``22:00-06:00``.
+        zone: IANA time zone of the hours.
+    """
+
+    keys: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+    tags: dict[str, str] = {}
+    criticality: tuple[Criticality, ...] = ()
+    input_tokens_over: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    input_tokens_up_to: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    hours: str = ""
+    zone: str = "UTC"
+
+    def minutes(self) -> tuple[int, int]:
+        """Return the first minute of the day that counts and the first that does not.
+
+        Raises:
+            ConfigError: where the hours are none.
+        """
+        found = _HOURS.fullmatch(self.hours)
+        if found is None:
+            raise ConfigError(f"hours: {self.hours!r} is not a span of the day such as 22:00-06:00")
+        start, end = (int(found[hour]) * 60 + int(found[hour + 1]) for hour in (1, 3))
+        if max(start, end) > _DAY_MINUTES or start == end or int(found[2]) > 59 or int(found[4]) > 59:
+            raise ConfigError(f"hours: {self.hours!r} is not a span of the day such as 22:00-06:00")
+        return start, end
+
+
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a model's calls go: a provider and the model's name there."""
+    """Where a model's calls go: a provider and the model's name there.
+
+    Attributes:
+        weight: its share among targets of the same priority, for the strategies that draw.
+        priority: lower goes first.
+        when: which calls it is for.
+    """
 
     provider: Name
     model: Name
+    weight: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1
+    priority: int = 0
+    when: When = When()
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One ``[[models]]`` table: what clients ask for and its targets, tried in order."""
+    """One ``[[models]]`` table: what clients ask for, its targets, and how one is chosen.
+
+    Attributes:
+        strategy: in which order targets are tried: ``priority``, ``weighted``, ``cheapest`` or ``sticky``.
+    """
 
     name: Name
     targets: Annotated[tuple[Target, ...], msgspec.Meta(min_length=1)]
+    strategy: Strategy = "priority"
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -270,11 +329,24 @@ def _check(config: Config, source: str, kinds: frozenset[str]) -> None:
             if target.provider not in names:
                 known = ", ".join(sorted(names)) or "none is configured"
                 raise ConfigError(f"{where}: targets: no provider is named {target.provider!r} (known: {known})")
+            _check_when(target.when, f"{where}: targets: when")
     seen: set[str] = set()
     for index, key in enumerate(config.keys):
         if key.name in seen:
             raise ConfigError(f"{source}: keys[{index}] ({key.name}): the name is used twice")
         seen.add(key.name)
+
+
+def _check_when(when: When, where: str) -> None:
+    try:
+        ZoneInfo(when.zone)
+    except (KeyError, ValueError, OSError):
+        raise ConfigError(f"{where}: zone: {when.zone!r} is no IANA time zone such as Europe/Berlin") from None
+    if when.hours:
+        try:
+            when.minutes()
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
 
 
 def _check_provider(provider: Provider, where: str, kinds: frozenset[str]) -> None:

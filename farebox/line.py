@@ -1,6 +1,6 @@
 """The life of one call, top to bottom.
 
-    resolve the model -> for each target: wait for room there, prepare, reserve, put SENT on record, send, read, price,
+    plan the route -> for each target: wait for room there, prepare, reserve, put SENT on record, send, read, price,
     put DONE on record, settle -> answer the client
 
 The order is the promise: what an attempt may cost is reserved and SENT on record before the first byte leaves, DONE is
@@ -38,11 +38,11 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
         CallError: where no attempt could be made: no such model, no room in the journal or in a budget, or a field
             that no target can take.
     """
-    targets = edges.routes.resolve(asked.model)
+    route = edges.router.plan(asked, inbound, edges.clock.now_ns())
     admission = open_admission(edges.treasury, edges.book, edges.clock, inbound, asked, edges.spending)
     failed: Failed | None = None
     number = used_femto = 0
-    for index, target in enumerate(targets):
+    for index, target in enumerate(route.targets):
         try:
             attempt_id = f"{inbound.id}.{number + 1}"
             ticket = await _pace(edges, asked, target)
@@ -57,7 +57,8 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
             continue
         number += 1
         attempt = Attempt(edges, inbound, asked, target, admitted, ticket)
-        attempt.is_last = index + 1 == len(targets)
+        attempt.route = route.why
+        attempt.is_last = index + 1 == len(route.targets)
         attempt.put_sent(number)
         try:
             await attempt.flush_sent()

@@ -121,10 +121,10 @@ class Once:
         found = await self._ask_for(claim)
         if found is None or found.state != "open" or found.claim.fingerprint != claim.fingerprint:
             return found
-        ending = await asyncio.to_thread(self._fate, found.claim)
-        if ending is None:
+        fate = await asyncio.to_thread(self._fate, found.claim)
+        if fate is None:
             return found
-        await self._ask(self._store.end, found.claim, ending)
+        await self._ask(self._store.end, found.claim, fate)
         return await self._ask_for(claim)
 
     async def _ask_for(self, claim: Claim) -> Found | None:

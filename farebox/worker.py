@@ -30,6 +30,7 @@ from farebox.listen import Listener
 from farebox.once import Once
 from farebox.pace.pacer import Pacer
 from farebox.route import Routes, address_of
+from farebox.routing.router import Router
 from farebox.state.answers import open_answers
 from farebox.state.archive import use_book
 from farebox.state.keys import KeyStore, load_pepper
@@ -138,12 +139,15 @@ def _make_edges(
 ) -> Edges:
     """Return what the line reaches the world through."""
     config = settings.config
+    book = use_book(settings.data_dir, settings.price_files)
+    routes = Routes(config)
     return Edges(
         alarm=alarm,
         clock=clock,
         journal=journal,
-        book=use_book(settings.data_dir, settings.price_files),
-        routes=Routes(config),
+        book=book,
+        routes=routes,
+        router=Router(config, routes, book),
         upstreams={provider.name: _upstream(provider) for provider in config.providers},
         limits=config.limits,
         treasury=treasury,

@@ -23,6 +23,7 @@ PAGE = (ROOT / "docs" / "configuration.md").read_text()
         config.Provider,
         config.Model,
         config.Target,
+        config.When,
         config.Key,
         config.Limits,
         config.BudgetTable,

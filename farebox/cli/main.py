@@ -13,6 +13,7 @@ COMMANDS: Commands = {
     "budgets": ("budgets", "budgets", "Cap what accounts may spend."),
     "limits": ("limits", "limits", "Limit requests, tokens and calls under way."),
     "wallets": ("wallets", "wallets", "Prepaid money: top up, balance, statement."),
+    "route": ("route", "route", "See where calls go, and why."),
     "audit": ("audit", "audit", "What was called, what it cost and why."),
     "calls": ("calls", "calls", "List calls, or explain one line by line."),
     "price": ("price", "price", "Explain what a request costs, or price a stream of them."),
@@ -36,7 +37,9 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; errors of ours are one line on standard error."""
     try:
-        cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False)
+        if isinstance(code, int):  # how a command that is left early ends
+            sys.exit(code)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

@@ -60,6 +60,7 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
         hold_input: input tokens that were reserved.
         hold_output: output tokens that were reserved.
         charged: the budgets it is charged to, each ``budget id|window id|unit``.
+        route: why it is sent to this target, in words; "" where the model has one order for all.
     """
 
     attempt: str
@@ -90,6 +91,7 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
     hold_input: int = 0
     hold_output: int = 0
     charged: tuple[str, ...] = ()
+    route: str = ""
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="D1", gc=False):

@@ -70,6 +70,8 @@ MODELS = {
     "claude-haiku-4-5": ["anthropic/claude-haiku-4-5"],
     "dead-first": ["dead/gpt-4o", "openai/gpt-4o-mini"],
     "dead-only": ["dead/gpt-4o"],
+    "cheapest": ["openai/gpt-4o", "openai/gpt-4o-mini"],
+    "cheapest-dead": ["openai/gpt-4o", "dead/gpt-4o-mini"],
     "raw-first": ["raw/gpt-4o", "openai/gpt-4o-mini"],
     "locked-first": ["locked-out/gpt-4o", "openai/gpt-4o-mini"],
     "raw-first-claude-second": ["raw/gpt-4o", "anthropic/claude-haiku-4-5"],
@@ -81,7 +83,8 @@ def write_config(path: Path, simulated: str = "", raw: str = "") -> Path:
     for name, targets in MODELS.items():
         pairs = [target.split("/") for target in targets]
         listed = ", ".join(f'{{ provider = "{provider}", model = "{model}" }}' for provider, model in pairs)
-        tables.append(f'[[models]]\nname = "{name}"\ntargets = [{listed}]\n')
+        strategy = 'strategy = "cheapest"\n' if name.startswith("cheapest") else ""
+        tables.append(f'[[models]]\nname = "{name}"\n{strategy}targets = [{listed}]\n')
     text = CONFIG.replace("SIMULATED", simulated).replace("RAW", raw).replace("CLOSED", str(free_port()))
     text = text.replace("RATES", 'rates = "anthropic"').replace("HEADERS", 'headers = { "x-team" = "search" }')
     path.write_text(text + "\n".join(tables))

@@ -1,0 +1,116 @@
+"""``farebox route explain``: which targets a request would be sent to, and why."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import click
+import msgspec
+
+from farebox.call import HeaderReader, Inbound
+from farebox.cli.options import config_option, find_config, json_option
+from farebox.errors import BadRequest
+from farebox.money import usd_text
+from farebox.present.amounts import short_usd
+from farebox.present.tables import make_console, print_table
+from farebox.route import Routes
+from farebox.routing.order import Candidate
+from farebox.routing.request import read_request
+from farebox.routing.router import Router, describe
+from farebox.state.pricebook import load_book
+from farebox.state.settings import read_config
+from farebox.wire.json_body import parse_object
+from farebox.wire.operations import READINGS
+
+_DEPTH = 64
+
+
+@click.group()
+def route() -> None:
+    """See where calls go, and why."""
+
+
+@route.command()
+@click.option("--model", required=True, help="What the client asks for.")
+@click.option("--request", "request_path", type=click.File("rb"), help="The request's body; - for standard input.")
+@click.option("--operation", type=click.Choice(sorted(READINGS)), default="chat", show_default=True)
+@click.option("--header", "headers", multiple=True, help="A header of the call, NAME=VALUE; repeatable.")
+@click.option("--key", default="", help="Name of the virtual key that calls.")
+@click.option("--team", default="", help="Team of that key.")
+@config_option
+@json_option
+def explain(
+    model: str, request_path: Any, operation: str, config_path: Path | None, *, as_json: bool, **caller: Any
+) -> None:
+    """Show the targets of a model for a request: what it is expected to cost at each, and why some are left out."""
+    path = find_config(config_path)
+    config = read_config(path, os.environ)
+    base = Path() if path is None else path.parent
+    book = load_book([base / name for name in config.prices])
+    body = parse_object(request_path.read(), _DEPTH) if request_path else _example(operation)
+    try:
+        asked = READINGS[operation].request({**body, "model": model})
+        inbound = Inbound(
+            "explain", "", caller["key"], 0, cast("HeaderReader", _read_headers(caller["headers"])), caller["team"]
+        )
+        request = read_request(asked, inbound)
+    except BadRequest as error:
+        raise click.UsageError(error.message) from None
+    strategy, ranked = Router(config, Routes(config), book).explain(model, request, time.time_ns())
+    chosen = next((one for one in ranked if not one.dropped_because), None)
+    if as_json:
+        click.echo(
+            msgspec.json.encode(
+                {
+                    "model": model,
+                    "strategy": strategy,
+                    "input_tokens": request.input_tokens,
+                    "candidates": [_as_dict(one) for one in ranked],
+                    "chosen": None if chosen is None else _name(chosen),
+                }
+            )
+        )
+    else:
+        words = {id(chosen): "chosen"}
+        rows = [(_name(one), _cost(one), one.dropped_because or words.get(id(one), "next")) for one in ranked]
+        print_table(make_console(), f"{model}: {strategy}", ("target", ">expected", "why"), rows)
+        if chosen is not None:
+            click.echo(describe(strategy, ranked))
+    if chosen is None:
+        raise click.exceptions.Exit(1)
+
+
+def _example(operation: str) -> dict[str, Any]:
+    if operation == "embeddings":
+        return {"input": "Hello"}
+    return {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
+
+
+def _read_headers(pairs: tuple[str, ...]) -> dict[str, str]:
+    headers = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--header")
+        headers[name.strip().lower()] = value.strip()
+    return headers
+
+
+def _name(candidate: Candidate) -> str:
+    return f"{candidate.option.target.provider.name}/{candidate.option.target.model}"
+
+
+def _cost(candidate: Candidate) -> str:
+    return "-" if candidate.expected_femto is None else short_usd(candidate.expected_femto)
+
+
+def _as_dict(candidate: Candidate) -> dict[str, Any]:
+    cost = candidate.expected_femto
+    return {
+        "provider": candidate.option.target.provider.name,
+        "model": candidate.option.target.model,
+        "expected_usd": None if cost is None else usd_text(cost),
+        "score": candidate.score,
+        "dropped_because": candidate.dropped_because or None,
+    }
