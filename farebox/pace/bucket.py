@@ -104,18 +104,30 @@ class Told:
 
     def free_at(self, need: int, now_ns: int, shares: int) -> int:
         """Return the first instant at which a share of what is left has room."""
-        if now_ns >= self._full_ns:
-            return now_ns
+        self._refill(now_ns)
         wanted = min(need, max(1, self._limit // shares)) * shares
         wanted = min(wanted, self._limit)
         if self._level >= wanted:
             return now_ns
         if self._is_stepped:
             return self._full_ns
-        span_ns = self._full_ns - self._at_ns
-        missing = max(1, self._limit - self._level)
-        return max(now_ns, self._at_ns + -(-(wanted - self._level) * span_ns // missing))
+        return min(self._full_ns, self._at_ns - (self._level - wanted) * MINUTE_NS // self._limit)
 
     def take(self, need: int) -> None:
         """Take off what is sent."""
         self._level -= need
+
+    def _refill(self, now_ns: int) -> None:
+        """Add what has become free since; after the instant that was told, no answer having come, all of it."""
+        if now_ns >= self._full_ns:
+            self._level = self._limit
+            self._at_ns = now_ns
+            past_ns = now_ns - self._full_ns
+            self._full_ns = now_ns + MINUTE_NS - past_ns % MINUTE_NS if self._is_stepped else NEVER_NS
+        elif not self._is_stepped:
+            gained = (now_ns - self._at_ns) * self._limit // MINUTE_NS
+            self._at_ns += gained * MINUTE_NS // self._limit
+            self._level += gained
+            if self._level >= self._limit:
+                self._level = self._limit
+                self._at_ns = now_ns

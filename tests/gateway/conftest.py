@@ -59,7 +59,7 @@ event_bytes = {EVENT_BYTES}
 answer_bytes = 1048576
 
 [pacing]
-learn = false
+learn = LEARN
 """
 MODELS = {
     "gpt-4o-mini": ["openai/gpt-4o-mini"],
@@ -78,7 +78,7 @@ MODELS = {
 }
 
 
-def write_config(path: Path, simulated: str = "", raw: str = "") -> Path:
+def write_config(path: Path, simulated: str = "", raw: str = "", *, learn: bool = False) -> Path:
     tables = []
     for name, targets in MODELS.items():
         pairs = [target.split("/") for target in targets]
@@ -86,6 +86,7 @@ def write_config(path: Path, simulated: str = "", raw: str = "") -> Path:
         strategy = 'strategy = "cheapest"\n' if name.startswith("cheapest") else ""
         tables.append(f'[[models]]\nname = "{name}"\n{strategy}targets = [{listed}]\n')
     text = CONFIG.replace("SIMULATED", simulated).replace("RAW", raw).replace("CLOSED", str(free_port()))
+    text = text.replace("LEARN", str(learn).lower())
     text = text.replace("RATES", 'rates = "anthropic"').replace("HEADERS", 'headers = { "x-team" = "search" }')
     path.write_text(text + "\n".join(tables))
     return path
@@ -350,8 +351,11 @@ def start_gateway() -> Iterator[Callable[..., Gateway]]:
     """Starts gateways of a test's own and stops those that still run at its end."""
     running: list[Gateway] = []
 
-    def start(folder: Path, simulated_url: str, raw_url: str = "http://127.0.0.1:9", **options: Any) -> Gateway:
-        gateway = Gateway(folder, write_config(folder / "farebox.toml", simulated_url, raw_url), **options)
+    def start(
+        folder: Path, simulated_url: str, raw_url: str = "http://127.0.0.1:9", *, learn: bool = False, **options: Any
+    ) -> Gateway:
+        config = write_config(folder / "farebox.toml", simulated_url, raw_url, learn=learn)
+        gateway = Gateway(folder, config, **options)
         running.append(gateway)
         return gateway
 

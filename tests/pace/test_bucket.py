@@ -16,8 +16,8 @@ def test_no_minute_sees_more_than_the_limit(limit, calls):
     bucket = Sliding(limit)
     sent = []
     now_ns = 7 * S
-    for pause_ns, need in calls:
-        need = min(need, limit)
+    for pause_ns, wanted in calls:
+        need = min(wanted, limit)
         now_ns = max(now_ns + pause_ns, bucket.free_at(need, now_ns + pause_ns))
         assert bucket.free_at(need, now_ns) == now_ns
         bucket.take(need, now_ns)
@@ -88,3 +88,26 @@ def test_each_of_four_workers_takes_its_share_of_what_is_left():
         told.take(1)
         alone += 1
     assert alone == 99 - 4 + 1
+
+
+def test_the_next_minute_has_the_same_limit():
+    told = Told()
+    told.learn(limit=3, remaining=2, reset_ns=60 * S, sent_since=0, now_ns=0)
+    for _ in range(3):
+        assert told.free_at(1, 60 * S, 1) == 60 * S
+        told.take(1)
+    assert told.free_at(1, 61 * S, 1) == 120 * S
+
+
+def test_a_count_near_the_end_of_its_minute_is_not_taken_for_a_fast_bucket():
+    told = Told()
+    told.learn(limit=3, remaining=0, reset_ns=S, sent_since=0, now_ns=0)
+    assert told.free_at(1, 0, 1) == S
+
+
+def test_a_steady_bucket_is_never_fuller_than_full():
+    told = Told()
+    told.learn(limit=60, remaining=59, reset_ns=S, sent_since=0, now_ns=0)
+    assert told.free_at(1, 50 * S, 1) == 50 * S
+    told.take(60)
+    assert told.free_at(1, 50 * S, 1) == 51 * S
