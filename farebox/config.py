@@ -61,7 +61,6 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         idle_timeout_s: longest silence before and within an answer.
         total_timeout_s: longest answer.
         zero_retention: whether the provider keeps nothing of what it is sent, by contract.
-        tier: the usage tier of the account there, such as ``"2"``, for `farebox limits forecast`.
         limits: what the provider allows.
     """
 
@@ -78,7 +77,6 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     idle_timeout_s: Seconds = 300.0
     total_timeout_s: Seconds = 1800.0
     zero_retention: bool = False
-    tier: str = ""
     limits: ProviderLimits = ProviderLimits()
 
 
