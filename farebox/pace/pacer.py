@@ -17,6 +17,7 @@ from farebox.pace.headers import Unit, read_limits, read_retry_after
 
 _NS = 1_000_000_000
 _ANSWERED, _REFUSED = 200, 429
+_FRESH_NS = 20_000_000  # how long what was said answers for the answers that follow: reading them costs time
 _MOST_LANES = 1000  # models that are remembered
 UNITS: tuple[Unit, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
 Need = dict[Unit, int]
@@ -120,6 +121,7 @@ class Lane:
         self._told: dict[Unit, Told] = {}
         self._taken: Need = dict.fromkeys(UNITS, 0)
         self._closed_until_ns: int = 0
+        self._fresh_until_ns: int = 0
         self._waiting: deque[tuple[Need, asyncio.Future[Ticket]]] = deque()
         self._timer: Timer | None = None
         shared.lanes.append(self)
@@ -146,7 +148,11 @@ class Lane:
     def learn(self, ticket: Ticket | None, status: int, headers: Headers) -> None:
         """Take in what the head of an answer says."""
         clock = self._pacer.clock
-        now_ns, wall_ns = clock.monotonic_ns(), clock.now_ns()
+        now_ns = clock.monotonic_ns()
+        if now_ns < self._fresh_until_ns and status == _ANSWERED and not self._waiting:
+            return
+        self._fresh_until_ns = now_ns + _FRESH_NS
+        wall_ns = clock.now_ns()
         said = read_limits(headers, wall_ns)
         for unit, each in said.items():
             since = 0 if ticket is None else self._taken[unit] - ticket.mark[unit]
