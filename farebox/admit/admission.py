@@ -191,7 +191,9 @@ class Admission:
     def _refusal(self, exhausted: Exhausted, need: Amounts, demand: Demand | None) -> Exception:
         budget, span, remaining = exhausted.budget, exhausted.span, exhausted.remaining
         if budget.unit != "usd":
-            return refusals.rate_limited(budget, span, need.of(budget.unit), remaining, self._clock.now_ns())
+            return refusals.rate_limited(
+                budget, span, need.of(budget.unit), remaining, self._clock.now_ns(), self._asked.dialect
+            )
         if exhausted.closed:
             return refusals.closed(budget)
         affordable = self._affordable(demand, remaining)

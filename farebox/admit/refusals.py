@@ -5,6 +5,7 @@ from farebox.budgets.plan import Budget, Unit
 from farebox.budgets.window import Span
 from farebox.errors import CallError, OverBudget, RateLimited
 from farebox.money import usd_text
+from farebox.wire.rate_headers import Standing, write_limit
 
 _NS = 1_000_000_000
 _LONGEST_S = 31 * 86_400
@@ -75,8 +76,17 @@ def price_unknown(model: str, reason: str, account: Account | None) -> CallError
     )
 
 
-def rate_limited(budget: Budget, span: Span, need: int, remaining: int, now_ns: int) -> CallError:
-    """Return the error of a call that a limit on requests, tokens or concurrent calls refuses."""
+def rate_limited(budget: Budget, span: Span, need: int, remaining: int, now_ns: int, dialect: str) -> CallError:
+    """Return the error of a call that a limit on requests, tokens or concurrent calls refuses.
+
+    Args:
+        budget: the limit.
+        span: its window.
+        need: what the call needs of it, about.
+        remaining: what is left.
+        now_ns: the instant.
+        dialect: of the client, which has headers of its own for limits.
+    """
     counted = _COUNTED[budget.unit]
     if budget.unit == "concurrency":
         message = f"{_name(budget.account)} may have {budget.limit} calls under way at once. Wait for one to end."
@@ -91,7 +101,9 @@ def rate_limited(budget: Budget, span: Span, need: int, remaining: int, now_ns: 
             f"{_name(budget.account)} may use {budget.limit} {counted} per {budget.window}, and this call alone needs "
             f"about {need}. Send less, or lower max_tokens."
         )
-    return RateLimited(message, retry_after_s=wait_s, headers=(("x-farebox-limit", _limit_text(budget)),))
+    standing = Standing(budget.unit, budget.limit, remaining, now_ns + wait_s * _NS)
+    headers = (("x-farebox-limit", _limit_text(budget)), *write_limit(dialect, standing, now_ns))
+    return RateLimited(message, retry_after_s=wait_s, headers=headers)
 
 
 def over_call_limit(budget: Budget, need: int) -> CallError:

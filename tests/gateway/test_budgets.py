@@ -186,6 +186,14 @@ def test_requests_are_limited(gateway, caps):
     error = json.loads(body)["error"]
     assert (status, error["code"], error["type"]) == (429, "rate_limit_exceeded", "rate_limit_error")
     assert 0 < int(headers["retry-after"]) <= 86_400
+    assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == ("3", "0")
+    assert headers["x-ratelimit-reset-requests"].endswith("s")
+    status, headers, _ = gateway.anthropic(
+        "/messages",
+        {"model": "claude-haiku-4-5", "messages": ASK, "max_tokens": 5, "metadata": {"user_id": "busy"}},
+    )
+    assert (status, headers["anthropic-ratelimit-requests-limit"]) == (429, "3")
+    assert headers["anthropic-ratelimit-requests-reset"].endswith("Z")
 
 
 def test_tokens_are_estimated_before_and_corrected_after(gateway, caps):
