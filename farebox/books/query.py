@@ -29,6 +29,7 @@ from farebox.books.rows import (
     MeterRow,
     OutcomeRow,
     PartsRow,
+    ProviderDay,
     RecordedRow,
     ReportedRow,
     Totals,
@@ -120,6 +121,22 @@ class Books:
             findings=self._finding_rows(),
             reported=self._reported(),
         )
+
+    def days_of_providers(self) -> list[ProviderDay]:
+        """Return what each provider was sent on each UTC day that has any traffic, with its busiest minutes."""
+        rows = self._run(
+            """
+            WITH minutes AS (
+                SELECT provider, any_value(rate_provider) AS rates, time_bucket(INTERVAL 1 MINUTE, sent_at) AS minute,
+                    count(*) AS requests, coalesce(sum(input_tokens), 0) AS inputs,
+                    coalesce(sum(output_tokens), 0) AS outputs, coalesce(sum(total_femto), 0) AS spent
+                FROM attempts WHERE outcome <> 'unreachable' GROUP BY provider, minute)
+            SELECT provider, any_value(rates), minute::DATE AS day, sum(spent)::HUGEINT, max(requests),
+                max(inputs)::HUGEINT, max(outputs)::HUGEINT, max(inputs + outputs)::HUGEINT
+            FROM minutes GROUP BY provider, day ORDER BY provider, day
+            """
+        )
+        return [ProviderDay(*row) for row in rows]
 
     def calls(self, limit: int, wanted: CallFilter | None = None) -> list[CallRow]:
         """Return calls, the newest first."""

@@ -1,5 +1,6 @@
 """What queries of the books return: frozen rows. Amounts are femtodollars, durations nanoseconds."""
 
+from datetime import date
 from typing import Literal
 
 import msgspec
@@ -296,3 +297,16 @@ class BooksTotal(msgspec.Struct, frozen=True):
     attempts: int
     total_femto: int
     unpriced: int
+
+
+class ProviderDay(msgspec.Struct, frozen=True):
+    """What a provider was sent on a UTC day: femtodollars, and requests and tokens in the busiest minutes."""
+
+    provider: str
+    rate_provider: str
+    day: date
+    spent_femto: int
+    requests_peak: int
+    input_peak: int
+    output_peak: int
+    tokens_peak: int

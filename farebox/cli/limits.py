@@ -7,6 +7,7 @@ from farebox.budgets.account import read_account
 from farebox.budgets.plan import UNITS, Budget, Unit
 from farebox.budgets.window import read_window
 from farebox.cli.ledger_options import LedgerAt, ledger_options, opened, say_when_in_force
+from farebox.cli.limits_forecast import forecast
 from farebox.cli.options import json_option
 from farebox.present.budgets import budget_json, describe, show_statuses, status_json
 from farebox.present.tables import make_console
@@ -19,6 +20,9 @@ _PER = click.Choice(["minute", "hour", "day", "week", "month"])
 @click.group()
 def limits() -> None:
     """Limit requests, tokens and calls under way."""
+
+
+limits.add_command(forecast)
 
 
 @limits.command(name="set", epilog=_ACCOUNT)
