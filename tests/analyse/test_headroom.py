@@ -34,7 +34,7 @@ def tier(name, paid, monthly=None) -> SpendTier:
 
 def test_the_line_is_that_of_least_squares() -> None:
     drawn = draw_line([1, 3, 5, 7])
-    assert (drawn.start, drawn.rise, drawn.explains) == (1, 2, 1)
+    assert (drawn.start, drawn.rise, drawn.explains) == (Fraction(1), Fraction(2), Fraction(1))
     drawn = draw_line([1, 3, 2])
     assert (drawn.start, drawn.rise, drawn.explains) == (Fraction(3, 2), Fraction(1, 2), Fraction(1, 4))
     assert draw_line([5]).rise == 0
