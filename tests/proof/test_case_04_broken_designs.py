@@ -67,9 +67,9 @@ def test_case_04_broken_design_is_found_out(tmp_path, design):
 
 
 @pytest.mark.long
-def test_case_04_sound_design_for_long(tmp_path, ledger_url):
-    """The sound design once more, with far more kills than whole gateways allow."""
-    for number in range(3):
-        limit = 3_000_000 * (1 + 5 * number)
-        plan = Plan(design="sound", seed=seed_of(SEED) + number, kills=400, limit=limit, ledger=ledger_url or "")
-        assert run_light(tmp_path / str(number), plan) == []
+@pytest.mark.parametrize("number", range(3))
+def test_case_04_sound_design_for_long(tmp_path, ledger_url, number):
+    """The sound design once more, with far more kills than whole gateways allow, near its limit and far from it."""
+    limit = 3_000_000 * (1 + 5 * number)
+    plan = Plan(design="sound", seed=seed_of(SEED) + number, kills=400, limit=limit, ledger=ledger_url or "")
+    assert run_light(tmp_path / "light", plan) == []
