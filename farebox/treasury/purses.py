@@ -185,7 +185,8 @@ class Purses:
     def exhausted(self, answer: Refused, need: Amounts, now_ns: int) -> Exhausted:
         """Return a refusal with what is left for this worker.
 
-        It answers for the calls of the next moment, too: a storm of them must not reach the ledger.
+        It answers for the calls of the next moment, too: a storm of them must not reach the ledger. What an overrun
+        closed stays closed until the plan changes, as by a reset, or the window.
         """
         assert self.plan is not None, "what was refused is in the plan"
         budget = self.plan.by_id[answer.budget]
@@ -195,6 +196,7 @@ class Purses:
         if seat is not None and seat.span.id == answer.span.id:
             own = max(0, seat.free)
             seat.refused = (amount, now_ns + _STALE_NS)
+            seat.is_closed = seat.is_closed or answer.closed
         return Exhausted(budget, answer.span, max(0, min(answer.remaining + own, amount - 1)), closed=answer.closed)
 
     def adopt_plan(self, plan: Plan, now_ns: int) -> None:
