@@ -17,7 +17,9 @@ from farebox.budgets.plan import Budget
 from farebox.budgets.window import read_window
 from farebox.call import HeaderReader, Inbound
 from farebox.clock import SystemClock
-from farebox.config import Config, Model, Provider, Target
+from farebox.config.models import Model, Target
+from farebox.config.providers import Provider
+from farebox.config.tables import Config
 from farebox.dispatch import prepare
 from farebox.route import Routes
 from farebox.spend import Amounts

@@ -14,7 +14,7 @@ from farebox.admit.admission import Admitted
 from farebox.alarm import Alarm
 from farebox.call import Answered, Asked, Inbound
 from farebox.clock import Clock
-from farebox.config import Limits, Spending
+from farebox.config.tables import Limits, Spending
 from farebox.dispatch import Outgoing, record_sent
 from farebox.errors import CallError, Unavailable, UpstreamFailed
 from farebox.hold import charge_of_broken, charge_of_cut

@@ -17,7 +17,7 @@ import msgspec
 
 from farebox.attempt import Edges, Headers, Journal, Reply
 from farebox.call import Asked, Inbound
-from farebox.config import Idempotency
+from farebox.config.tables import Idempotency
 from farebox.errors import Unavailable
 from farebox.http1.exchange import ClientGone
 from farebox.idempotency import Answer, Claim, Ending, Found, answer_of, ending_of, read_claim

@@ -5,7 +5,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from farebox.config import Config, Provider
+from farebox.config.providers import Provider
+from farebox.config.tables import Config
 from farebox.errors import ConfigError, NotFound
 from farebox.prices.book import PriceBook
 from farebox.prices.rates import Card

@@ -18,7 +18,8 @@ from farebox.alarm import Alarm
 from farebox.attempt import Edges
 from farebox.auth import KeyRing
 from farebox.clock import Clock, SystemClock
-from farebox.config import Config, Provider
+from farebox.config.providers import Provider
+from farebox.config.tables import Config
 from farebox.errors import FareboxError, Unavailable
 from farebox.http1.client import Origin, TimeLimits, Upstream
 from farebox.http1.server import HttpServer

@@ -2,7 +2,8 @@
 
 import pytest
 
-from farebox.config import Config, parse
+from farebox.config.parse import parse
+from farebox.config.tables import Config
 from farebox.errors import ConfigError
 from farebox.providers.profile import PROFILES
 

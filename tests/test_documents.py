@@ -7,8 +7,9 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from farebox import config
 from farebox.cli.main import COMMANDS, cli
+from farebox.config import models, policies, providers, tables
+from farebox.config.parse import parse
 from farebox.providers.profile import PROFILES
 
 ROOT = Path(__file__).parent.parent
@@ -19,15 +20,24 @@ PAGE = (ROOT / "docs" / "configuration.md").read_text()
 @pytest.mark.parametrize(
     "table",
     [
-        config.Config,
-        config.Provider,
-        config.Model,
-        config.Target,
-        config.When,
-        config.Key,
-        config.Limits,
-        config.BudgetTable,
-        config.Spending,
+        tables.Config,
+        tables.Key,
+        tables.Limits,
+        tables.BudgetTable,
+        tables.Spending,
+        providers.Provider,
+        providers.ProviderKey,
+        models.Model,
+        models.Target,
+        models.When,
+        models.Balance,
+        models.Auto,
+        models.Hedge,
+        policies.Retries,
+        policies.Breaker,
+        policies.Shedding,
+        policies.Policy,
+        policies.PolicyWhen,
     ],
     ids=lambda t: t.__name__,
 )
@@ -41,8 +51,9 @@ def test_every_key_is_documented(table: type[msgspec.Struct]) -> None:
         ), field
 
 
-def test_defaults_are_true() -> None:
-    for name, value in msgspec.structs.asdict(config.Limits()).items():
+@pytest.mark.parametrize("table", [tables.Limits, policies.Retries, policies.Breaker], ids=lambda t: t.__name__)
+def test_defaults_are_true(table: type[msgspec.Struct]) -> None:
+    for name, value in msgspec.structs.asdict(table()).items():
         assert f"| `{name}` | `{value}` |" in PAGE
 
 
@@ -52,7 +63,7 @@ def test_every_kind_is_documented() -> None:
 
 def test_readme_config_is_valid() -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    parsed = config.parse(block, "README.md", lambda _: "secret", frozenset(PROFILES))
+    parsed = parse(block, "README.md", lambda _: "secret", frozenset(PROFILES))
     assert len(parsed.providers) == 2
 
 

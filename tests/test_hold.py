@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from farebox.call import Asked, HeaderReader, Inbound
 from farebox.charge import Charge
-from farebox.config import Config, Provider
+from farebox.config.providers import Provider
+from farebox.config.tables import Config
 from farebox.dispatch import prepare
 from farebox.hold import DEFAULT_OUTPUT_TOKENS, IMAGE_TOKENS, affordable_output, demand_of, output_limit
 from farebox.meter import UNSEEN_INPUT_TOKENS

@@ -2,7 +2,9 @@
 
 import pytest
 
-from farebox.config import Config, Model, Provider, Target
+from farebox.config.models import Model, Target
+from farebox.config.providers import Provider
+from farebox.config.tables import Config
 from farebox.errors import ConfigError, NotFound
 from farebox.prices.book import compile_book
 from farebox.route import Routes, address_of, check_endpoints

@@ -13,7 +13,7 @@ from farebox.budgets.account import Payer
 from farebox.budgets.plan import Budget
 from farebox.call import Asked, Inbound
 from farebox.clock import Clock
-from farebox.config import Spending
+from farebox.config.tables import Spending
 from farebox.dispatch import Held, Outgoing, choices_of, prepare
 from farebox.errors import BadRequest, CallError
 from farebox.hold import Demand, affordable_output, demand_of, output_room

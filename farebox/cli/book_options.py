@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from farebox.cli.options import find_config
-from farebox.config import parse
+from farebox.config.parse import parse
 from farebox.errors import ConfigError
 from farebox.normalise.allowances import read_allowances
 from farebox.normalise.context import read_context

@@ -11,7 +11,7 @@ from farebox.budgets.authority import Status
 from farebox.budgets.window import Window, read_window
 from farebox.cli.ledger_options import LedgerAt, ledger_options, opened, say_when_in_force
 from farebox.cli.options import json_option
-from farebox.config import BudgetTable
+from farebox.config.tables import BudgetTable
 from farebox.present.budgets import (
     budget_json,
     describe,

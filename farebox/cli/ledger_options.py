@@ -13,7 +13,7 @@ import msgspec
 
 from farebox.budgets.authority import Authority, StoreUnavailable
 from farebox.cli.options import config_option, data_dir_option, find_config
-from farebox.config import Config
+from farebox.config.tables import Config
 from farebox.prices.book import PriceBook
 from farebox.state.budget_tables import budgets_of
 from farebox.state.ledger_authority import open_authority

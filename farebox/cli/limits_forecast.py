@@ -15,7 +15,7 @@ from farebox.books.query import Books
 from farebox.books.rows import ProviderDay, Window
 from farebox.cli.fresh import freshen
 from farebox.cli.options import config_option, data_dir_option, find_config, json_option
-from farebox.config import Config
+from farebox.config.tables import Config
 from farebox.money import usd_text
 from farebox.present.amounts import percent, short_usd
 from farebox.present.tables import make_console, print_table

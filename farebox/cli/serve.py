@@ -13,7 +13,7 @@ import msgspec
 
 from farebox.budgets.authority import StoreUnavailable
 from farebox.cli.options import config_option, data_dir_option, find_config
-from farebox.config import Config
+from farebox.config.tables import Config
 from farebox.errors import ConfigError
 from farebox.journal.probe import SLOW_NS, measure_sync
 from farebox.route import check_endpoints

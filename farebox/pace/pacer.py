@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from farebox.clock import Clock
-from farebox.config import Config, Provider
+from farebox.config.providers import Provider
+from farebox.config.tables import Config
 from farebox.errors import RateLimited
 from farebox.pace.bucket import Entry, Sliding, Told
 from farebox.pace.headers import Unit, read_limits, read_retry_after

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from farebox.config import When
+from farebox.config.models import When
 from farebox.prices.book import PriceBook
 from farebox.prices.rates import About
 from farebox.route import Target

@@ -15,7 +15,7 @@ from math import log
 
 import msgspec
 
-from farebox.config import Strategy, When
+from farebox.config.models import Strategy, When
 from farebox.prices.book import PriceBook
 from farebox.route import Target
 from farebox.routing.conditions import find_obstacle

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from farebox.call import Asked, HeaderReader, Inbound
-from farebox.config import Criticality
+from farebox.config.models import Criticality
 from farebox.errors import BadRequest
 from farebox.meter import tokens_of
 from farebox.wire.unseen import Unseen, read_unseen

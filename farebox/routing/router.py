@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from farebox.call import Asked, Inbound
-from farebox.config import Config, Model, Strategy, When
+from farebox.config.models import Model, Strategy, When
+from farebox.config.tables import Config
 from farebox.errors import BadRequest
 from farebox.money import usd_text
 from farebox.prices.book import PriceBook

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from farebox.budgets.account import read_account
 from farebox.budgets.plan import UNITS, Budget, Unit
 from farebox.budgets.window import read_window
-from farebox.config import BudgetTable, Config
+from farebox.config.tables import BudgetTable, Config
 from farebox.errors import ConfigError
 from farebox.money import FEMTO_PER_USD, femto_from_usd
 from farebox.prices.book import PriceBook

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from farebox.auth import Caller, KeyRing, digest
-from farebox.config import Key as ConfiguredKey
+from farebox.config.tables import Key as ConfiguredKey
 from farebox.errors import ConfigError
 
 _SCHEMA = """

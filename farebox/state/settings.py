@@ -9,7 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from farebox.config import Config, Model, Provider, Target, parse
+from farebox.config.models import Model, Target
+from farebox.config.parse import parse
+from farebox.config.providers import Provider
+from farebox.config.tables import Config
 from farebox.errors import ConfigError
 from farebox.providers.profile import PROFILES
 

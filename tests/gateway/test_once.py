@@ -11,7 +11,7 @@ import pytest
 from farebox.attempt import Edges, Headers, Reply
 from farebox.call import Asked, Inbound
 from farebox.clock import SystemClock
-from farebox.config import Idempotency
+from farebox.config.tables import Idempotency
 from farebox.errors import BadRequest, CallError, Conflict, Unavailable
 from farebox.http1.exchange import ClientGone, RequestHeaders
 from farebox.idempotency import Claim, Ending, Found

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from farebox.config import Config, Pacing, Provider, ProviderLimits
+from farebox.config.providers import Provider, ProviderLimits
+from farebox.config.tables import Config, Pacing
 from farebox.errors import RateLimited
 from farebox.pace.pacer import Lane, Pacer
 

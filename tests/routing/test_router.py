@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farebox.call import HeaderReader, Inbound
-from farebox.config import Config, Model, Provider, Target, When, parse
+from farebox.config.models import Model, Target, When
+from farebox.config.parse import parse
+from farebox.config.providers import Provider
+from farebox.config.tables import Config
 from farebox.errors import BadRequest, ConfigError, NotFound
 from farebox.prices.book import compile_book
 from farebox.route import Routes

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from farebox.auth import Caller, identify
-from farebox.config import Key
+from farebox.config.tables import Key
 from farebox.errors import ConfigError, Unauthorized
 from farebox.state.keys import KeyStore, load_pepper
 

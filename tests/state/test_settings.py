@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from farebox.config import Config
+from farebox.config.tables import Config
 from farebox.errors import ConfigError
 from farebox.state.settings import Spec, load_settings, read_config, with_simulated
 
