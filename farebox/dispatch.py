@@ -96,10 +96,8 @@ def prepare(
             code="unsupported_operation",
             param="model",
         )
-    if operation == "chat" and asked.stream:
-        options = body.get("stream_options")
-        if not (isinstance(options, dict) and options.get("include_usage") is True):
-            body = {**body, "stream_options": {**(options or {}), "include_usage": True}}
+    if operation in CONVERSATION.values():
+        body = _with_tier_and_usage(body, target, wants_usage=operation == "chat" and asked.stream)
     head += f"x-client-request-id: {attempt_id}\r\n".encode()
     for name in profile.asks_headers:
         value = inbound.headers.get(name) if translation is None else None
@@ -114,6 +112,17 @@ def prepare(
         body[profile.cap_field] = output_limit
         cap = output_limit * choices_of(body)
     return Outgoing(operation, head, encode(body), READINGS[operation], translation, cap)
+
+
+def _with_tier_and_usage(body: dict[str, Any], target: Target, *, wants_usage: bool) -> dict[str, Any]:
+    """Return a body with what Farebox asks beside the client: the target's tier, and a stream's usage."""
+    if target.service_tier and body.get("service_tier") is None:
+        body = {**body, "service_tier": target.service_tier}
+    if wants_usage:
+        options = body.get("stream_options")
+        if not (isinstance(options, dict) and options.get("include_usage") is True):
+            body = {**body, "stream_options": {**(options or {}), "include_usage": True}}
+    return body
 
 
 def choices_of(body: dict[str, Any]) -> int:
@@ -144,10 +153,11 @@ def record_sent(inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoi
         asked.parts,
         outgoing.output_cap,
         outgoing.operation,
-        read_text(asked.body, "service_tier"),
+        read_text(asked.body, "service_tier") or target.service_tier,
         target.provider.region,
         target.provider.deployment,
         inbound.team,
         inbound.project,
         *outgoing.held,
+        provider_key=target.key,
     )

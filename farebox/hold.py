@@ -67,7 +67,7 @@ def demand_of(
         input_tokens,
         output_tokens,
         at_ns,
-        _read(asked, "service_tier"),
+        _read(asked, "service_tier") or target.service_tier or None,
         _read(asked, "inference_geo") or target.provider.region or None,
         {"deployment": target.provider.deployment} if target.provider.deployment else {},
         unseen.calls,

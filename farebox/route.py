@@ -5,7 +5,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from farebox.config.providers import Provider
+from farebox.config.providers import Provider, ProviderKey
 from farebox.config.tables import Config
 from farebox.errors import ConfigError, NotFound
 from farebox.prices.book import PriceBook
@@ -24,6 +24,11 @@ class Target(msgspec.Struct, frozen=True):
         heads: request line and headers by operation, the key included; what varies is added per attempt.
         defaults: headers that are sent where the client gives no value of its own.
         drains: whether a stream is read to its end after the client has gone.
+        key: name of the provider's key that is used, or "" where it has one key.
+        key_weight: that key's share among the provider's keys.
+        id: provider, key and model: what health and pacing are kept by.
+        siblings: the same with the provider's other keys.
+        service_tier: asked for where the client names no tier, or "".
     """
 
     provider: Provider
@@ -33,6 +38,20 @@ class Target(msgspec.Struct, frozen=True):
     heads: dict[Operation, bytes]
     defaults: dict[str, str]
     drains: bool
+    key: str
+    key_weight: int
+    id: tuple[str, str, str]
+    siblings: tuple["Target", ...] = ()
+    service_tier: str = ""
+
+    def for_model(self, model: str) -> "Target":
+        """Return the same for another model of the provider."""
+        return msgspec.structs.replace(
+            self,
+            model=model,
+            id=(*self.id[:2], model),
+            siblings=tuple([sibling.for_model(model) for sibling in self.siblings]),
+        )
 
 
 class Routes:
@@ -41,7 +60,9 @@ class Routes:
     def __init__(self, config: Config) -> None:
         self._providers: dict[str, Provider] = {provider.name: provider for provider in config.providers}
         self._models: dict[str, tuple[Target, ...]] = {
-            model.name: tuple(_target(self._providers[target.provider], target.model) for target in model.targets)
+            model.name: tuple(
+                _target(self._providers[target.provider], target.model, target.service_tier) for target in model.targets
+            )
             for model in config.models
         }
         self._direct: dict[str, Target] = {name: _target(p, "") for name, p in self._providers.items()}
@@ -58,7 +79,7 @@ class Routes:
         provider, _, name = model.partition("/")
         direct = self._direct.get(provider)
         if direct is not None and name:
-            return (msgspec.structs.replace(direct, model=name),)
+            return (direct.for_model(name),)
         raise NotFound(
             f"The model {model[:200]!r} does not exist here. GET /v1/models lists those that do; any model of a "
             f"provider can be asked for as 'provider/model' (providers: {', '.join(self._providers) or 'none'}).",
@@ -114,7 +135,17 @@ def address_of(provider: Provider) -> SplitResult:
     return urlsplit(base)
 
 
-def _target(provider: Provider, model: str) -> Target:
+def _target(provider: Provider, model: str, service_tier: str = "") -> Target:
+    """Return a provider's model with its first key; the others are its siblings."""
+    targets = [_with_key(provider, model, service_tier, key) for key in provider.keys or (_only_key(provider),)]
+    return msgspec.structs.replace(targets[0], siblings=tuple(targets[1:]))
+
+
+def _only_key(provider: Provider) -> ProviderKey | None:
+    return ProviderKey(name="only", key=provider.api_key) if provider.api_key else None
+
+
+def _with_key(provider: Provider, model: str, service_tier: str, key: ProviderKey | None) -> Target:
     profile = PROFILES[provider.kind]
     address = address_of(provider)
     headers = {
@@ -127,8 +158,9 @@ def _target(provider: Provider, model: str) -> Target:
         **{name.lower(): value for name, value in provider.headers.items()},
     }
     defaults = {name: headers.pop(name) for name in profile.asks_headers if name in headers}
-    if provider.api_key:
-        headers[profile.auth_header] = profile.auth_prefix + provider.api_key
+    if key is not None:
+        headers[profile.auth_header] = profile.auth_prefix + key.key
+    name = key.name if key is not None and provider.keys else ""
     return Target(
         provider=provider,
         profile=profile,
@@ -137,6 +169,10 @@ def _target(provider: Provider, model: str) -> Target:
         heads={operation: _head(address.path + path, headers) for operation, path in profile.paths.items()},
         defaults=defaults,
         drains=(provider.on_disconnect or profile.on_disconnect) == "drain",
+        key=name,
+        key_weight=1 if key is None else key.weight,
+        id=(provider.name, name, model),
+        service_tier=service_tier,
     )
 
 

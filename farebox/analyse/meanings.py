@@ -9,6 +9,7 @@ OUTCOMES = {
     "client_gone": "the client hung up; what had arrived is metered",
     "cut": "Farebox cut the answer: it had outgrown the output cap that its budget covers",
     "lost": "the gateway died before the end was seen",
+    "outpaced": "another attempt of the call, made beside it, answered first",
 }
 
 FLAGS = {

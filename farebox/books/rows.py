@@ -226,6 +226,9 @@ class AttemptRow(msgspec.Struct, frozen=True):
     region: str = ""
     deployment: str = ""
     reported_femto: int | None = None
+    route: str | None = None
+    provider_key: str | None = None
+    role: str | None = None
 
 
 class RecordedRow(msgspec.Struct, frozen=True, gc=False):

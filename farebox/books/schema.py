@@ -4,8 +4,11 @@ Columns are added at the end and never change their meaning; a file written befo
 existed reads NULL there. NULL means "not reported", which is not 0. Amounts are whole femtodollars (1e-15 USD).
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
+from farebox.charge import Line
 from farebox.journal.record import Done, Sent
 from farebox.usage import METERS
 
@@ -86,6 +89,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("project", "VARCHAR", "of the key, or empty"),
     Column("hold_femto", "DECIMAL(38,0)", "what was reserved in budgets in USD, in femtodollars; 0 where none applied"),
     Column("charged_femto", "DECIMAL(38,0)", "what budgets in USD were charged where that is not the total, or NULL"),
+    Column("route", "VARCHAR", "why it was sent to this target, in words, or empty"),
+    Column("provider_key", "VARCHAR", "name of the provider's key that was used; empty where it has one"),
+    Column("role", "VARCHAR", "what it was made for: `first`, `failover`, `repeat`, `hedge` or `shadow`"),
 )
 
 _MOMENTS = ("sent_at", "done_at")
@@ -158,6 +164,9 @@ class Row(msgspec.Struct, gc=False):
     project: str
     hold_femto: int
     charged_femto: int | None
+    route: str
+    provider_key: str
+    role: str
 
 
 def row_of(sent: Sent, done: Done, writer: str) -> Row:
@@ -199,10 +208,7 @@ def row_of(sent: Sent, done: Done, writer: str) -> Row:
         meters=done.meters,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        lines=[
-            LinePart(line.meter, line.quantity, line.unit_price_femto, line.amount_femto, line.rate, line.per)
-            for line in done.lines
-        ],
+        lines=_parts_of(done.lines),
         total_femto=done.total_femto,
         unpriced=done.unpriced,
         book=done.book,
@@ -220,7 +226,17 @@ def row_of(sent: Sent, done: Done, writer: str) -> Row:
         project=sent.project,
         hold_femto=sent.hold_femto,
         charged_femto=done.charged_femto,
+        route=sent.route,
+        provider_key=sent.provider_key,
+        role=sent.role,
     )
+
+
+def _parts_of(lines: Iterable[Line]) -> list[LinePart]:
+    return [
+        LinePart(line.meter, line.quantity, line.unit_price_femto, line.amount_femto, line.rate, line.per)
+        for line in lines
+    ]
 
 
 def _family_sums(meters: dict[str, int]) -> tuple[int | None, int | None]:

@@ -20,12 +20,18 @@ Outcome = Literal[
     "client_gone",  # the client hung up; what had arrived is metered
     "cut",  # Farebox cut the answer: it had used up what was held for it
     "lost",  # the gateway died; recovered from the journal
+    "outpaced",  # another attempt of the call, made beside it, answered first
 ]
 
 # Flags of an attempt. `estimated`: tokens counted from what was seen, a floor. `assumed`: worst case taken.
 # `unpriced`: no charge could be computed. `quarantined`: the usage breaks a rule of its API.
 # `no_usage`: a complete answer without usage. `reported_differs`: the provider says it cost something else.
 Flag = Literal["estimated", "assumed", "unpriced", "quarantined", "no_usage", "reported_differs"]
+
+
+# What an attempt is made for: the call's `first` one, a `failover` to another target after one that failed, a `repeat`
+# of a target, a `hedge` beside one that has not begun to answer, a `shadow` whose answer nobody gets.
+Role = Literal["first", "failover", "repeat", "hedge", "shadow"]
 
 
 class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
@@ -61,6 +67,8 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
         hold_output: output tokens that were reserved.
         charged: the budgets it is charged to, each ``budget id|window id|unit``.
         route: why it is sent to this target, in words; "" where the model has one order for all.
+        provider_key: name of the provider's key that is used; "" where it has only one.
+        role: what the attempt is made for.
     """
 
     attempt: str
@@ -92,6 +100,8 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="S1", gc=False):
     hold_output: int = 0
     charged: tuple[str, ...] = ()
     route: str = ""
+    provider_key: str = ""
+    role: Role = "first"
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="D1", gc=False):
