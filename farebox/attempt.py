@@ -4,95 +4,37 @@ An attempt ends exactly once: `put_done` writes the first end and ignores any ot
 how it failed: a refusal is free, an answer that cannot be read is assumed at its worst case.
 """
 
+import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import msgspec
 
 from farebox.admit.admission import Admitted
-from farebox.alarm import Alarm
 from farebox.call import Answered, Asked, Inbound
-from farebox.clock import Clock
-from farebox.config.tables import Limits, Spending
-from farebox.dispatch import Outgoing, record_sent
+from farebox.dispatch import Made, Outgoing, record_sent
+from farebox.edges import Edges, Headers
 from farebox.errors import CallError, Unavailable, UpstreamFailed
+from farebox.health.vitals import Verdict, Vitals
 from farebox.hold import charge_of_broken, charge_of_cut
-from farebox.http1.client import Answer, Upstream
-from farebox.journal.flush import Flusher
-from farebox.journal.record import Done, Outcome, Sent
+from farebox.http1.client import Answer
+from farebox.journal.record import Outcome, Sent
 from farebox.meter import UNBILLED, Ended, Priced, assume, end, tokens_of
 from farebox.money import usd_text
-from farebox.pace.pacer import Pacer, Ticket
-from farebox.prices.book import PriceBook
-from farebox.route import Routes, Target
-from farebox.routing.router import Router
-from farebox.spend import used_by
-from farebox.treasury.treasury import Treasury
+from farebox.pace.headers import read_retry_after
+from farebox.pace.pacer import Ticket
+from farebox.route import Target
+from farebox.spend import Amounts, used_by
 from farebox.wire.json_body import encode
 from farebox.wire.openai_chat import error_text
 
 # What another target may do better: our key or its model there, its load, its faults. Not the client's own errors.
 _TRY_NEXT = frozenset({401, 403, 404, 408, 429})
-
-Headers = list[tuple[str, str]]
-
-
-class Reply(Protocol):
-    """How a call is answered: once, whole or as a stream."""
-
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Answer with a whole body."""
-
-    def start_stream(self, status: int, headers: Headers) -> None:
-        """Answer with a stream; `send` follows."""
-
-    async def send(self, data: bytes) -> None:
-        """Send bytes of the stream; raises ClientGone."""
-
-    def offer(self, data: bytes) -> bool:
-        """Send bytes of the stream without waiting; return whether the client can take more at once."""
-
-    async def drained(self) -> None:
-        """Return when the client can take more; raises ClientGone."""
-
-    def when_gone(self, callback: Callable[[], None] | None) -> None:
-        """Call back once when the client closes the connection."""
-
-
-class Journal(Protocol):
-    """Where attempts are put on record; see `JournalWriter`."""
-
-    @property
-    def admitting(self) -> bool:
-        """Whether a new attempt would be accepted."""
-
-    def append_sent(self, record: Sent) -> None:
-        """Put an attempt on record before its first byte goes out; raises CallError where it must not be sent."""
-
-    def append_done(self, record: Done) -> None:
-        """Put the end of an attempt on record."""
-
-
-class Edges(msgspec.Struct):
-    """What the line reaches the world through.
-
-    ``pacer`` keeps attempts below what providers allow. ``durable`` is what forces the journal to the disk where power
-    may fail, or None where processes may only die.
-    """
-
-    alarm: Alarm
-    clock: Clock
-    journal: Journal
-    book: PriceBook
-    routes: Routes
-    router: Router
-    upstreams: dict[str, Upstream]
-    limits: Limits
-    treasury: Treasury
-    spending: Spending
-    durable: Flusher | None
-    pacer: Pacer
+# What the same target may do better in a moment.
+_REPEATABLE = frozenset({408, 429, 500, 502, 503, 504, 529})
+_SAYS_NOTHING = frozenset({401, 402, 429})  # of whether the target works
+_WAITS = frozenset({429, 503, 529})
+_REFUSED_KEY_NS = 60_000_000_000
 
 
 class Failed(Exception):
@@ -104,15 +46,50 @@ class Failed(Exception):
         body: the error in the client's dialect, or b"" where ``error`` says it.
         error: the failure where Farebox, not the provider, speaks.
         try_next: whether another target may do better.
+        repeatable: whether the same target may do better in a moment.
+        outcome: how the attempt ended.
+        priced: what it cost.
     """
 
-    def __init__(self, error: CallError, *, try_next: bool, body: bytes = b"", headers: Headers | None = None) -> None:
+    def __init__(
+        self,
+        error: CallError,
+        *,
+        try_next: bool,
+        repeatable: bool = False,
+        body: bytes = b"",
+        headers: Headers | None = None,
+    ) -> None:
         super().__init__(error.message)
         self.error: CallError = error
         self.status: int = error.status
         self.body: bytes = body
         self.headers: Headers = headers or []
         self.try_next: bool = try_next
+        self.repeatable: bool = repeatable
+        self.outcome: Outcome = "lost"
+        self.priced: Priced = UNBILLED
+
+
+class Claim:
+    """Who answers the client, where several attempts are under way at once: the first that has something to say."""
+
+    def __init__(self) -> None:
+        self.winner: Attempt | None = None
+        self._rivals: dict[Attempt, asyncio.Task[Failed | None]] = {}
+
+    def add(self, attempt: "Attempt", task: "asyncio.Task[Failed | None]") -> None:
+        """Let an attempt take part."""
+        self._rivals[attempt] = task
+
+    def take(self, attempt: "Attempt") -> bool:
+        """Return whether this attempt answers; where it does, the others are cut, if that ends what they cost."""
+        if self.winner is None:
+            self.winner = attempt
+            for rival, task in self._rivals.items():
+                if rival is not attempt and rival.is_cut_short:
+                    task.cancel()
+        return self.winner is attempt
 
 
 class Attempt:
@@ -141,12 +118,22 @@ class Attempt:
         self.first_token_ns: int | None = None
         self.status: int = 0
         self.provider_request: str = ""
-        self.is_last: bool = True
-        self.route: str = ""
         self.used_femto: int = 0
+        self.claim: Claim | None = None
         self._closed: bool = False
+        self._vitals: Vitals
+        self._probe: bool | None = None
 
-    def put_sent(self, number: int) -> None:
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it ends what an attempt costs to hang up: of a stream it may, of a whole answer it never does."""
+        return self.asked.stream and not self.target.drains
+
+    def wins(self) -> bool:
+        """Return whether this attempt answers the client; asked once, when it has something to say."""
+        return self.claim is None or self.claim.take(self)
+
+    def put_sent(self, made: Made) -> None:
         """Put the attempt on record; what was reserved for it is free again where that is not possible.
 
         Raises:
@@ -156,9 +143,7 @@ class Attempt:
         admitted = self.admitted
         at_ns = clock.now_ns() if admitted.at_ns is None else admitted.at_ns
         try:
-            self.sent = record_sent(self.inbound, self.asked, self.target, self.outgoing, number, at_ns)
-            if self.route:
-                self.sent = msgspec.structs.replace(self.sent, route=self.route)
+            self.sent = record_sent(self.inbound, self.asked, self.target, self.outgoing, made, at_ns)
             self.edges.journal.append_sent(self.sent)
         except BaseException:
             if admitted.hold is not None:
@@ -167,12 +152,15 @@ class Attempt:
                 self.ticket.void()
             raise
         self.sent_ns = clock.monotonic_ns()
+        self._vitals = self.edges.health.of(self.target)
+        self._probe = self._vitals.begin(self.sent_ns)
 
     def put_done(self, outcome: Outcome, priced: Priced, *, final: bool = True) -> None:
         """Put the attempt's end on record and settle what was reserved; only the first end counts."""
         if self._closed:
             return
         self._closed = True
+        self._tell_health(_verdict_of(outcome))
         if priced.unpriced:
             model = f"{self.sent.rate_provider}/{self.answered.model or self.sent.model}"
             self.edges.alarm.ring(model, f"{model} is served without a price: {priced.unpriced}; see farebox audit")
@@ -183,7 +171,7 @@ class Attempt:
             outcome=outcome,
             at_ns=clock.now_ns(),
             book=self.edges.book.hash,
-            final=final,
+            final=final and self.sent.role != "shadow",
             status=self.status,
             provider_request=self.provider_request,
             first_token_ns=self.first_token_ns,
@@ -193,15 +181,41 @@ class Attempt:
         )
         done = end(self.sent, priced, self.answered, ended)
         self.edges.journal.append_done(done)
-        if outcome == "ok" and self.route:
-            self.edges.router.habits.learn(self.asked.model, used_by(self.sent, done).output_tokens)
-        if self.admitted.hold is not None or self.ticket is not None:
-            used = used_by(self.sent, done)
-            if self.admitted.hold is not None:
-                self.used_femto = used.usd
-                self.admitted.hold.end(used)
-            if self.ticket is not None:
-                self.ticket.end(*((used.input_tokens, used.output_tokens) if done.meters else ()))
+        if self.admitted.hold is None and self.ticket is None and not self.sent.route:
+            return
+        used = used_by(self.sent, done)
+        if self.admitted.hold is not None:
+            self.used_femto = used.usd
+            self.admitted.hold.end(used)
+        if self.ticket is not None:
+            self.ticket.end(*((used.input_tokens, used.output_tokens) if done.meters else ()))
+        if self.sent.route:
+            self._learn(outcome, used, now_ns, total_ns)
+
+    def fail(self, failure: Failed, outcome: Outcome, priced: Priced, verdict: Verdict | None = None) -> NoReturn:
+        """Raise a failure; whoever catches it decides what follows, and then puts the end on record."""
+        failure.outcome, failure.priced = outcome, priced
+        if not self.received_ns:
+            self.received_ns = self.edges.clock.monotonic_ns()
+        self._tell_health(verdict or _verdict_of(outcome))
+        raise failure
+
+    def _tell_health(self, verdict: Verdict) -> None:
+        if self._probe is not None:
+            self._vitals.end(verdict, self.edges.clock.monotonic_ns(), probe=self._probe)
+            self._probe = None
+
+    def _learn(self, outcome: Outcome, used: Amounts, now_ns: int, total_ns: int) -> None:
+        """Take down how fast the target was, and how long answers to the model usually are."""
+        pulse = self._vitals.pulse
+        if outcome == "outpaced" and self.first_token_ns is None:
+            pulse.learn_slower(now_ns, total_ns)
+        elif outcome == "ok":
+            self.edges.router.habits.learn(self.asked.model, used.output_tokens)
+            if self.asked.stream and self.first_token_ns is not None:
+                pulse.learn_stream(now_ns, self.first_token_ns, total_ns - self.first_token_ns, used.output_tokens)
+            else:
+                pulse.learn_whole(now_ns, total_ns, used.output_tokens)
 
     async def flush_sent(self) -> None:
         """Return when the attempt is on the disk, where that is asked for.
@@ -214,6 +228,7 @@ class Attempt:
                 await self.edges.durable.flush()
             except Unavailable as error:
                 self.answered.error = error.message
+                self._tell_health("neutral")
                 self.put_done("unreachable", UNBILLED)
                 raise
 
@@ -255,8 +270,8 @@ class Attempt:
             ("x-farebox-model", self.target.model),
             ("x-farebox-attempts", str(self.sent.number)),
         ]
-        if self.route:
-            headers.append(("x-farebox-route", self.route))
+        if self.sent.route:
+            headers.append(("x-farebox-route", self.sent.route))
         if self.admitted.clamped is not None:
             headers.append(("x-farebox-clamped", f"max_tokens={self.admitted.clamped}"))
         if answer is not None:
@@ -271,10 +286,9 @@ class Attempt:
 
 
 def fail_garbage(attempt: Attempt, detail: str) -> NoReturn:
-    """End an attempt whose answer cannot be read: it was generated, so its worst case is assumed."""
+    """Fail an attempt whose answer cannot be read: it was generated, so its worst case is assumed."""
     attempt.answered.error = detail[:500]
-    attempt.put_done("garbage", assume(attempt.edges.book, attempt.sent), final=attempt.is_last)
-    raise Failed(
+    failure = Failed(
         UpstreamFailed(
             f"The provider {attempt.target.provider.name!r} answered what cannot be read. "
             "Check that its base_url and kind are right.",
@@ -283,31 +297,63 @@ def fail_garbage(attempt: Attempt, detail: str) -> NoReturn:
         try_next=True,
         headers=attempt.headers(None, None),
     )
+    attempt.fail(failure, "garbage", assume(attempt.edges.book, attempt.sent))
 
 
 def refuse(attempt: Attempt, answer: Answer, status: int, data: bytes) -> NoReturn:
-    """End an attempt with the provider's error, and hand that to the client in its dialect."""
-    attempt.received_ns = attempt.edges.clock.monotonic_ns()
-    try_next = status >= 500 or status in _TRY_NEXT
+    """Fail an attempt with the provider's error, to be handed to the client in its dialect."""
     attempt.answered.error = _message_of(data) or f"status {status}"
-    attempt.put_done("error", UNBILLED, final=attempt.is_last or not try_next)
+    is_spent = b"insufficient_quota" in data
+    _heed(attempt, answer, status, is_spent=is_spent)
+    headers = attempt.headers(answer, None)
     translation = attempt.outgoing.translation
-    body = data
+    error = UpstreamFailed(attempt.answered.error, status=status)
+    body = b""
     if translation is not None:
-        status, translated = translation.translate_error(status, data)
-        body = encode(translated)
-    elif not _is_object(data):
-        raise Failed(
-            UpstreamFailed(
-                f"The provider {attempt.target.provider.name!r} answered with status {status} and no readable error.",
-                code="provider_error",
-                status=status,
-            ),
-            try_next=try_next,
-            headers=attempt.headers(answer, None),
+        told, translated = translation.translate_error(status, data)
+        error, body = UpstreamFailed(attempt.answered.error, status=told), encode(translated)
+    elif _is_object(data):
+        body = data
+    else:
+        error = UpstreamFailed(
+            f"The provider {attempt.target.provider.name!r} answered with status {status} and no readable error.",
+            code="provider_error",
+            status=status,
         )
-    failure = UpstreamFailed(attempt.answered.error, status=status)
-    raise Failed(failure, try_next=try_next, body=body, headers=attempt.headers(answer, None))
+    failure = Failed(
+        error,
+        try_next=status >= 500 or status in _TRY_NEXT,
+        repeatable=status in _REPEATABLE and not is_spent,
+        body=body,
+        headers=headers,
+    )
+    attempt.fail(failure, "error", UNBILLED, _verdict_on(status))
+
+
+def _heed(attempt: Attempt, answer: Answer, status: int, *, is_spent: bool) -> None:
+    """Leave alone what asks for it: a target that takes no more for now, a key that is refused."""
+    vitals = attempt.edges.health.of(attempt.target)
+    clock = attempt.edges.clock
+    now_ns = clock.monotonic_ns()
+    if status in {401, 402} or is_spent:
+        vitals.refuse_key(now_ns + _REFUSED_KEY_NS, f"its key is refused ({status})")
+    elif status in _WAITS:
+        wait_ns = read_retry_after(answer.headers(), clock.now_ns())
+        if wait_ns is not None or status == 429:
+            vitals.limit(now_ns, wait_ns)
+
+
+def _verdict_on(status: int) -> Verdict:
+    """Return what an error status says about the target: an error of the client's shows that it works."""
+    if status in _SAYS_NOTHING:
+        return "neutral"
+    return "bad" if status >= 500 or status in _TRY_NEXT else "good"
+
+
+def _verdict_of(outcome: Outcome) -> Verdict:
+    if outcome == "ok":
+        return "good"
+    return "bad" if outcome in {"error", "unreachable", "truncated", "garbage"} else "neutral"
 
 
 def _is_object(data: bytes) -> bool:

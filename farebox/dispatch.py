@@ -10,7 +10,7 @@ import msgspec
 
 from farebox.call import Asked, Inbound
 from farebox.errors import BadRequest
-from farebox.journal.record import Sent
+from farebox.journal.record import Role, Sent
 from farebox.providers.profile import CONVERSATION, Operation
 from farebox.route import Target
 from farebox.translate.table import Translation, find
@@ -31,6 +31,20 @@ class Held(NamedTuple):
 
 
 NOT_HELD = Held()
+
+
+class Made(NamedTuple):
+    """How an attempt came about.
+
+    Attributes:
+        number: of the attempt within its call, from 1.
+        role: what it is made for.
+        why: why it is sent to its target, in words, or "".
+    """
+
+    number: int
+    role: Role = "first"
+    why: str = ""
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -131,12 +145,12 @@ def choices_of(body: dict[str, Any]) -> int:
     return choices if type(choices) is int and choices > 0 else 1
 
 
-def record_sent(inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoing, number: int, at_ns: int) -> Sent:
-    """Return the record that attempt ``number`` of a call is about to be sent."""
+def record_sent(inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoing, made: Made, at_ns: int) -> Sent:
+    """Return the record that an attempt of a call is about to be sent."""
     return Sent(
-        f"{inbound.id}.{number}",
+        f"{inbound.id}.{made.number}",
         inbound.id,
-        number,
+        made.number,
         at_ns,
         inbound.key,
         inbound.key_name,
@@ -159,5 +173,7 @@ def record_sent(inbound: Inbound, asked: Asked, target: Target, outgoing: Outgoi
         inbound.team,
         inbound.project,
         *outgoing.held,
-        provider_key=target.key,
+        made.why,
+        target.key,
+        made.role,
     )

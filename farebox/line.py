@@ -1,34 +1,36 @@
 """The life of one call, top to bottom.
 
-    plan the route -> for each target: wait for room there, prepare, reserve, put SENT on record, send, read, price,
+    plan the route -> for each attempt: wait for room there, prepare, reserve, put SENT on record, send, read, price,
     put DONE on record, settle -> answer the client
 
 The order is the promise: what an attempt may cost is reserved and SENT on record before the first byte leaves, DONE is
 on record before the client has its answer.
-A target that fails before the client has seen anything is followed by the next; after the first byte, never.
+An attempt that fails before the client has seen anything is followed by another, as `routing.course` says; after the
+first byte, never. A target that takes long to begin may get a rival (a hedge): who has something to say first answers,
+and what the other costs is metered all the same.
 """
 
+import asyncio
 import contextlib
-
-import msgspec
+from collections.abc import Awaitable
 
 from farebox.admit.admission import USUAL_OUTPUT_TOKENS, Admitted, open_admission
-from farebox.attempt import Attempt, Edges, Failed, Reply, fail_garbage, refuse
+from farebox.attempt import Attempt, Claim, Failed
 from farebox.call import Asked, Inbound
-from farebox.dispatch import prepare
-from farebox.errors import CallError, UpstreamFailed
-from farebox.http1.client import Answer, AnswerTooLarge, BrokeOff, NeverSent
-from farebox.journal.record import Outcome
-from farebox.meter import UNBILLED, assume, price_answer, tokens_of
+from farebox.config.models import Hedge
+from farebox.dispatch import Made, prepare
+from farebox.edges import Edges, Headers, Reply
+from farebox.errors import CallError
+from farebox.journal.record import Role
+from farebox.meter import UNBILLED, tokens_of
 from farebox.pace.pacer import Ticket
-from farebox.relay import relay
 from farebox.route import Target
+from farebox.routing.course import Course, Step
+from farebox.send import send
 from farebox.wire.errors_of import render
 from farebox.wire.json_body import encode
 
-ERROR_BODY_BYTES = 1 << 20
 _UNPACED: contextlib.nullcontext[None] = contextlib.nullcontext()
-_PLAIN = frozenset({None, "", "identity"})
 
 
 async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> None:
@@ -38,50 +40,220 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
         CallError: where no attempt could be made: no such model, no room in the journal or in a budget, or a field
             that no target can take.
     """
-    route = edges.router.plan(asked, inbound, edges.clock.now_ns())
-    admission = open_admission(edges.treasury, edges.book, edges.clock, inbound, asked, edges.spending)
-    failed: Failed | None = None
-    number = used_femto = 0
-    for index, target in enumerate(route.targets):
+    await Call(edges, inbound, asked, reply).answer()
+
+
+class Call:
+    """One call on its way through its attempts."""
+
+    def __init__(self, edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> None:
+        self.edges: Edges = edges
+        self.inbound: Inbound = inbound
+        self.asked: Asked = asked
+        self.reply: Reply = reply
+        self.route = edges.router.plan(asked, inbound, edges.clock.now_ns())
+        self._admission = open_admission(edges.treasury, edges.book, edges.clock, inbound, asked, edges.spending)
+        self._course = Course(self.route.targets, edges.health, edges.retries, inbound.id)
+        self._number: int = 0
+        self._made: int = 0
+        self._used_femto: int = 0
+        self._failed: Failed | None = None
+
+    async def answer(self) -> None:
+        """Make attempts until one answers or none is left."""
         try:
-            attempt_id = f"{inbound.id}.{number + 1}"
-            ticket = await _pace(edges, asked, target)
+            step: Step | None = self._course.first(self._now_ns())
+            while step is not None:
+                step = await self._take(step)
+        finally:
+            self._course.end()
+        if self._failed is not None:
+            self._refuse(self._failed)
+
+    async def _take(self, step: Step) -> Step | None:
+        """Make an attempt; return what follows, or None where nothing does: `_failed` says whether it was answered."""
+        if step.wait_s:
+            await asyncio.sleep(step.wait_s)
+        try:
+            attempt = await self._open(step.target, step.role)
+        except CallError as error:
+            self._failed = self._failed or Failed(error, try_next=True)
+            self._course.pass_over(step.target)
+            return self._course.next(step.target, self._now_ns(), repeatable=False)
+        hedge = self.route.hedge
+        if step.role == "first":
+            self._cast_shadows()
+            if hedge is not None and len(self.route.targets) > 1:
+                return await self._race(attempt, hedge)
+        failure = await send(attempt, self.reply)
+        return self._end(attempt, failure)
+
+    async def _open(self, target: Target, role: Role, why: str = "", *, open_femto: int = 0) -> Attempt:
+        """Wait for room, reserve, and put an attempt on record.
+
+        Args:
+            target: where it goes.
+            role: what it is made for.
+            why: in words; "": as the route says.
+            open_femto: what the call's attempts that are under way may cost, femtodollars.
+
+        Raises:
+            CallError: where it cannot be made; what was reserved is free again.
+        """
+        edges = self.edges
+        self._number = number = self._number + 1  # taken before anything is waited for: others may be made meanwhile
+        try:
+            attempt_id = f"{self.inbound.id}.{number}"
+            ticket = await _pace(edges, self.asked, target)
             with ticket or _UNPACED:
                 admitted = (
-                    Admitted(prepare(asked, target, attempt_id, inbound))
-                    if admission is None
-                    else await admission.admit(target, attempt_id, used_femto)
+                    Admitted(prepare(self.asked, target, attempt_id, self.inbound))
+                    if self._admission is None
+                    else await self._admission.admit(target, attempt_id, self._used_femto + open_femto)
                 )
-        except CallError as error:
-            failed = failed or Failed(error, try_next=True)
-            continue
-        number += 1
-        attempt = Attempt(edges, inbound, asked, target, admitted, ticket)
-        attempt.route = route.why
-        attempt.is_last = index + 1 == len(route.targets)
-        attempt.put_sent(number)
-        try:
-            await attempt.flush_sent()
-            await _run(attempt, reply)
-        except Failed as failure:
-            failed = failure
-            used_femto += attempt.used_femto
-            if failure.try_next:
-                continue
-        except BaseException:
-            attempt.put_done("lost", assume(edges.book, attempt.sent))
+            attempt = Attempt(edges, self.inbound, self.asked, target, admitted, ticket)
+            attempt.put_sent(Made(number, role, why or self.route.why))
+        except CallError:
+            if self._number == number:
+                self._number -= 1
             raise
-        else:
+        if role != "shadow":
+            self._made += 1
+            self._course.sent(target)
+        return attempt
+
+    def _end(self, attempt: Attempt, failure: Failed | None, *, rivals: bool = False) -> Step | None:
+        """Put the end of an attempt on record, and return what follows it.
+
+        Args:
+            attempt: that ended.
+            failure: how, or None where it answered or is on record.
+            rivals: whether another attempt of the call is under way.
+        """
+        self._failed = failure
+        if failure is None:
+            return None
+        step = None
+        if failure.try_next and not rivals:
+            step = self._course.next(attempt.target, self._now_ns(), repeatable=failure.repeatable)
+        attempt.put_done(failure.outcome, failure.priced, final=step is None and not rivals)
+        self._used_femto += attempt.used_femto
+        return step
+
+    async def _race(self, first: Attempt, hedge: Hedge) -> Step | None:
+        """Send an attempt, and another beside it where it takes long to begin."""
+        self.edges.health.count_call(self.asked.model, self._now_ns())
+        claim = first.claim = Claim()
+        tasks = {asyncio.create_task(send(first, self.reply)): first}
+        claim.add(first, next(iter(tasks)))
+        step: Step | None = None
+        try:
+            wait_s = _hedge_after_s(self.edges, first, hedge)
+            await asyncio.wait(tasks, timeout=wait_s)
+            if claim.winner is None and not next(iter(tasks)).done():
+                rival = await self._open_rival(first, wait_s, hedge)
+                if rival is not None:
+                    rival.claim = claim
+                    task = asyncio.create_task(send(rival, self.reply))
+                    tasks[task] = rival
+                    claim.add(rival, task)
+            while tasks:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    attempt = tasks.pop(task)
+                    if task.cancelled():  # before it was sent
+                        attempt.put_done("outpaced", UNBILLED, final=False)
+                        continue
+                    is_settled = claim.winner not in {None, attempt}
+                    step = self._end(attempt, task.result(), rivals=bool(tasks) or is_settled)
+                if claim.winner is not None and claim.winner not in tasks.values():
+                    self._failed = None
+                    return None
+            return step
+        finally:
+            if claim.winner is None:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            for task, attempt in tasks.items():  # what hanging up does not make cheaper is read to its end
+                self.edges.aside.begin(_outlive(task, attempt))
+
+    async def _open_rival(self, first: Attempt, waited_s: float, hedge: Hedge) -> Attempt | None:
+        """Return an attempt at another target, or None where none is well, or too many calls have one."""
+        target = self._course.beside(first.target, self._now_ns())
+        if target is None or not self.edges.health.may_hedge(self.asked.model, hedge.most_percent, self._now_ns()):
+            return None
+        first_name = f"{first.target.provider.name}/{first.target.model}"
+        why = f"hedge: {first_name} had not begun after {waited_s * 1000:.0f} ms"
+        try:
+            return await self._open(target, "hedge", why, open_femto=first.outgoing.held.femto)
+        except CallError:
+            return None
+
+    def _cast_shadows(self) -> None:
+        """Send copies to the targets that are watched but answer nobody; not of a call that has a ceiling."""
+        if self.inbound.headers.get("x-farebox-max-cost-usd") is not None:
             return
-        break
-    assert failed is not None, "a route has at least one target"
-    if not number:
-        raise failed.error
-    status, data = failed.status, failed.body
-    if not data:
-        status, error_body = render(asked.dialect, failed.error, inbound.id)
-        data = encode(error_body)
-    reply.respond(status, [("content-type", "application/json"), *failed.headers], data)
+        for target in self.route.shadows:
+            if self.edges.aside.has_room:
+                self.edges.aside.begin(self._shadow(target))
+
+    async def _shadow(self, target: Target) -> None:
+        try:
+            attempt = await self._open(target, "shadow", "shadow: its answer is thrown away")
+        except CallError:
+            return
+        await _outlive(send(attempt, _Nobody()), attempt)
+
+    def _refuse(self, failed: Failed) -> None:
+        """Answer with the failure of the last attempt; where none was made, raise why."""
+        if not self._made:
+            raise failed.error
+        status, data = failed.status, failed.body
+        if not data:
+            status, error_body = render(self.asked.dialect, failed.error, self.inbound.id)
+            data = encode(error_body)
+        self.reply.respond(status, [("content-type", "application/json"), *failed.headers], data)
+
+    def _now_ns(self) -> int:
+        return self.edges.clock.monotonic_ns()
+
+
+async def _outlive(sending: Awaitable[Failed | None], attempt: Attempt) -> None:
+    """Let an attempt end beside the calls, on record like every other."""
+    failure = await sending
+    if failure is not None:
+        attempt.put_done(failure.outcome, failure.priced, final=False)
+
+
+class _Nobody:
+    """Takes the answer of a shadow."""
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Throw it away."""
+
+    def start_stream(self, status: int, headers: Headers) -> None:
+        """Throw it away."""
+
+    async def send(self, data: bytes) -> None:
+        """Throw it away."""
+
+    def offer(self, data: bytes) -> bool:  # noqa: ARG002 - as `Reply` has it
+        """Throw it away; more is welcome."""
+        return True
+
+    async def drained(self) -> None:
+        """Return at once."""
+
+    def when_gone(self, callback: object) -> None:
+        """Nobody can go."""
+
+
+def _hedge_after_s(edges: Edges, first: Attempt, hedge: Hedge) -> float:
+    """Return how long the first attempt is given to begin."""
+    usual_ns = edges.health.of(first.target).pulse.percentile_ns(hedge.after_percentile)
+    wait_ms = hedge.at_most_ms if usual_ns is None else usual_ns / 1e6
+    return max(hedge.at_least_ms, min(hedge.at_most_ms, wait_ms)) / 1000
 
 
 async def _pace(edges: Edges, asked: Asked, target: Target) -> Ticket | None:
@@ -97,83 +269,3 @@ async def _pace(edges: Edges, asked: Asked, target: Target) -> Ticket | None:
     if asked.operation == "embeddings":
         output = 0
     return await lane.admit(tokens_of(sum(asked.parts.values())), output)
-
-
-async def _run(attempt: Attempt, reply: Reply) -> None:
-    """Send one attempt and answer the client from it, or raise Failed."""
-    outgoing = attempt.outgoing
-    stream = attempt.asked.stream
-    upstream = attempt.edges.upstreams[attempt.target.provider.name]
-    try:
-        async with upstream.post(outgoing.head, outgoing.body) as answer:
-            attempt.begin(answer)
-            if answer.status != 200:
-                await _fail(attempt, answer)
-            elif (encoding := answer.header("content-encoding")) not in _PLAIN:
-                fail_garbage(attempt, f"the answer is encoded ({encoding}), although only identity was accepted")
-            elif stream:
-                await relay(attempt, answer, reply)
-            else:
-                await _answer_whole(attempt, answer, reply)
-    except NeverSent as error:
-        attempt.answered.error = str(error)
-        attempt.put_done("unreachable", UNBILLED, final=attempt.is_last)
-        raise Failed(
-            UpstreamFailed(
-                f"The provider {attempt.target.provider.name!r} cannot be reached. Check its base_url and the network.",
-                code="provider_unreachable",
-            ),
-            try_next=True,
-            headers=attempt.headers(None, None),
-        ) from error
-    except BrokeOff as error:
-        attempt.answered.error = str(error)
-        outcome: Outcome = "truncated" if attempt.status else "unreachable"
-        attempt.put_done(outcome, assume(attempt.edges.book, attempt.sent), final=attempt.is_last)
-        words = "did not answer in time" if error.timed_out else "broke off before its answer was complete"
-        raise Failed(
-            UpstreamFailed(
-                f"The provider {attempt.target.provider.name!r} {words}. Trying again may help.",
-                code="provider_timeout" if error.timed_out else "provider_broke_off",
-                status=504 if error.timed_out else 502,
-            ),
-            try_next=True,
-            headers=attempt.headers(None, None),
-        ) from error
-
-
-async def _answer_whole(attempt: Attempt, answer: Answer, reply: Reply) -> None:
-    """Read, meter and pass on an answer that is not a stream."""
-    edges = attempt.edges
-    outgoing = attempt.outgoing
-    try:
-        data = await answer.read(edges.limits.answer_bytes)
-        attempt.received_ns = edges.clock.monotonic_ns()
-        attempt.answered = outgoing.reading.answer(data)
-        body = data
-        if outgoing.translation is not None:
-            now_s = attempt.sent.at_ns // 1_000_000_000
-            translated = outgoing.translation.translate_response(
-                msgspec.json.decode(data), attempt.asked.model, now_s=now_s
-            )
-            body = encode(translated)
-    except (msgspec.DecodeError, AnswerTooLarge, CallError) as error:
-        fail_garbage(attempt, str(error))
-    attempt.first_token_ns = attempt.received_ns - attempt.sent_ns
-    priced = price_answer(edges.book, attempt.sent, attempt.answered)
-    attempt.put_done("ok", priced)
-    await attempt.flush_done()
-    reply.respond(200, [("content-type", "application/json"), *attempt.headers(answer, priced)], body)
-
-
-async def _fail(attempt: Attempt, answer: Answer) -> None:
-    """End an attempt that the provider refused: nothing was generated, so nothing is billed."""
-    if answer.status < 400:
-        fail_garbage(attempt, f"status {answer.status} is neither an answer nor an error")
-    try:
-        data = await answer.read(ERROR_BODY_BYTES)
-    except (AnswerTooLarge, BrokeOff):
-        data = b""
-    if answer.header("content-encoding") not in _PLAIN:
-        data = b""  # nobody's error text
-    refuse(attempt, answer, answer.status, data)

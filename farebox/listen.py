@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from farebox.attempt import Edges
 from farebox.auth import Caller, KeyRing, identify
 from farebox.call import Asked, HeaderReader, Inbound
 from farebox.discover import anthropic_models, find_model, openai_models
+from farebox.edges import Edges
 from farebox.errors import BadRequest, CallError, MethodNotAllowed, NotFound, TooLarge, Unavailable
 from farebox.http1.exchange import Exchange
 from farebox.idempotency import HEADER

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import msgspec
 
-from farebox.attempt import Edges, Headers, Journal, Reply
 from farebox.call import Asked, Inbound
 from farebox.config.tables import Idempotency
+from farebox.edges import Edges, Headers, Journal, Reply
 from farebox.errors import Unavailable
 from farebox.http1.exchange import ClientGone
 from farebox.idempotency import Answer, Claim, Ending, Found, answer_of, ending_of, read_claim

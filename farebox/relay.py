@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from farebox.attempt import Attempt, Reply, fail_garbage, refuse
+from farebox.attempt import Attempt, fail_garbage, refuse
+from farebox.edges import Reply
 from farebox.errors import CallError, UpstreamFailed
 from farebox.http1.client import Answer, BrokeOff
 from farebox.http1.exchange import ClientGone
@@ -59,6 +60,11 @@ async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
         fail_garbage(attempt, f"a stream was asked for, the answer is {kind or 'of no type'}")
     stream = _Stream(attempt, answer)
     pending = await stream.begin()
+    if not attempt.wins():
+        await stream.drain()
+        attempt.received_ns = attempt.edges.clock.monotonic_ns()
+        attempt.put_done("outpaced", stream.price(), final=False)
+        return
     reply.start_stream(200, [*STREAM_HEADERS, *attempt.headers(answer, None)])
     gone = False
     task = asyncio.current_task()

@@ -15,12 +15,14 @@ from pathlib import Path
 import uvloop
 
 from farebox.alarm import Alarm
-from farebox.attempt import Edges
+from farebox.aside import Aside
 from farebox.auth import KeyRing
 from farebox.clock import Clock, SystemClock
 from farebox.config.providers import Provider
 from farebox.config.tables import Config
+from farebox.edges import Edges
 from farebox.errors import FareboxError, Unavailable
+from farebox.health.vitals import Health
 from farebox.http1.client import Origin, TimeLimits, Upstream
 from farebox.http1.server import HttpServer
 from farebox.ids import IdSource
@@ -119,6 +121,7 @@ async def run(settings: Settings) -> None:
             await asyncio.wait_for(listener.idle.wait(), settings.grace_s)
         except TimeoutError:
             print(f"farebox: {listener.in_flight} calls cut at the end of the grace period", file=sys.stderr)
+    await edges.aside.finish(settings.grace_s)
     for task in background:
         task.cancel()
     await asyncio.gather(*background, return_exceptions=True)
@@ -154,6 +157,9 @@ def _make_edges(
         treasury=treasury,
         spending=config.spending,
         durable=flusher if config.journal.durability == "power" else None,
+        health=Health(config.breaker, config.retries),
+        retries=config.retries,
+        aside=Aside(),
         pacer=Pacer(config, settings.workers, clock, asyncio.get_running_loop().call_later),
     )
 

@@ -14,20 +14,23 @@ RANKS = {
     **dict.fromkeys(("usage", "charge", "call"), 1),
     **dict.fromkeys(("wire", "normalise", "prices", "budgets", "config"), 2),
     **dict.fromkeys(("translate", "providers"), 3),
-    **dict.fromkeys(("auth", "alarm"), 4),
+    **dict.fromkeys(("auth", "alarm", "aside"), 4),
     **dict.fromkeys(("journal", "http1"), 4),
     **dict.fromkeys(("route", "meter", "quote", "spend", "idempotency"), 5),
     **dict.fromkeys(("dispatch", "discover", "hold", "health", "treasury", "pace", "state"), 6),
     **dict.fromkeys(("admit", "books", "routing"), 7),
-    **dict.fromkeys(("attempt", "analyse", "reprice"), 8),
-    **dict.fromkeys(("relay", "once", "present"), 9),
-    **dict.fromkeys(("line", "simulate", "replay"), 10),
-    "listen": 11,
-    **dict.fromkeys(("worker", "office"), 12),
-    "supervise": 13,
-    "cli": 14,
-    "__main__": 15,
-    "__init__": 15,
+    **dict.fromkeys(("edges", "analyse", "reprice"), 8),
+    **dict.fromkeys(("attempt", "present"), 9),
+    **dict.fromkeys(("relay", "simulate", "replay"), 10),
+    "send": 11,
+    "line": 12,
+    "once": 13,
+    "listen": 14,
+    **dict.fromkeys(("worker", "office"), 16),
+    "supervise": 17,
+    "cli": 18,
+    "__main__": 19,
+    "__init__": 19,
 }
 PURE = frozenset(
     {
@@ -61,7 +64,10 @@ PURE = frozenset(
 IMPURE_IMPORTS = frozenset(
     {"asyncio", "socket", "ssl", "sqlite3", "duckdb", "httptools", "os", "pathlib", "time", "subprocess", "threading"}
 )
-LINE = ("worker", "listen", "line", "once", "relay", "attempt", "admit", "treasury", "pace", "dispatch", "http1")
+LINE = (
+    *("worker", "listen", "line", "once", "send", "relay", "attempt", "edges"),
+    *("admit", "treasury", "pace", "health", "dispatch", "http1"),
+)
 OFFICE = ("office", "books", "analyse", "reprice", "present")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

@@ -13,6 +13,7 @@ class Retries(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     Attributes:
         attempts: most attempts of one call, failovers included.
+        repeats: most times that one call asks one target again.
         budget_percent: most retries of a provider, in percent of the calls it got in the last ten seconds.
         budget_least: retries that may be under way at once whatever the share.
         backoff_ms: wait before the first repeat of a target; it doubles each time, and is drawn from its upper half.
@@ -21,6 +22,7 @@ class Retries(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """
 
     attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 4
+    repeats: Annotated[int, msgspec.Meta(ge=0, le=20)] = 2
     budget_percent: Percent = 20.0
     budget_least: Annotated[int, msgspec.Meta(ge=0)] = 3
     backoff_ms: Annotated[int, msgspec.Meta(ge=1)] = 200

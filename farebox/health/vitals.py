@@ -6,10 +6,12 @@ from farebox.config.policies import Breaker as BreakerSettings
 from farebox.config.policies import Retries
 from farebox.health.breaker import Breaker
 from farebox.health.pulse import Pulse
-from farebox.health.retries import RetryBudget
+from farebox.health.retries import RetryBudget, backoff_s
+from farebox.health.window import Window
 from farebox.route import Target
 
 Verdict = Literal["good", "bad", "neutral"]
+_HEDGES_NS = 60_000_000_000
 _MOST_TARGETS = 1000  # clients may name any model of a provider: what they name must not fill the memory
 
 
@@ -19,29 +21,42 @@ class Vitals:
     Attributes:
         pulse: how fast it answers.
         in_flight: attempts under way.
+        asked_until_ns: until when it asked to be left alone.
         why_blocked: in words, why it is left out; "" where it is not. Of `blocked_until`'s last answer.
     """
 
-    __slots__ = ("_breaker", "_closed_until_ns", "_closed_why", "_key", "in_flight", "pulse", "why_blocked")
+    __slots__ = (
+        "_breaker",
+        "_closed_why",
+        "_key",
+        "_limited",
+        "_retries",
+        "asked_until_ns",
+        "in_flight",
+        "pulse",
+        "why_blocked",
+    )
 
-    def __init__(self, breaker: BreakerSettings, key: "KeyState") -> None:
+    def __init__(self, breaker: BreakerSettings, retries: Retries, key: "KeyState") -> None:
         self.pulse: Pulse = Pulse()
         self.in_flight: int = 0
         self.why_blocked: str = ""
         self._breaker = Breaker(breaker)
         self._key = key
-        self._closed_until_ns: int = 0
+        self._retries = retries
+        self.asked_until_ns: int = 0
         self._closed_why: str = ""
+        self._limited: int = 0
 
     def blocked_until(self, now_ns: int) -> int:
         """Return until when it is to be left out, or 0."""
         breaker = self._breaker
-        if breaker.is_closed and now_ns >= self._closed_until_ns and now_ns >= self._key.closed_until_ns:
+        if breaker.is_closed and now_ns >= self.asked_until_ns and now_ns >= self._key.closed_until_ns:
             self.why_blocked = ""
             return 0
         until_ns, self.why_blocked = max(
             (breaker.blocked_until(now_ns), "it failed too often lately"),
-            (self._closed_until_ns if now_ns < self._closed_until_ns else 0, self._closed_why),
+            (self.asked_until_ns if now_ns < self.asked_until_ns else 0, self._closed_why),
             (self._key.closed_until_ns if now_ns < self._key.closed_until_ns else 0, self._key.why),
         )
         if not until_ns:
@@ -76,17 +91,30 @@ class Vitals:
         """
         self.in_flight -= 1
         if verdict == "good":
+            self._limited = 0
             self._breaker.good(now_ns, probe=probe)
         elif verdict == "bad":
             self._breaker.bad(now_ns, probe=probe)
         else:
             self._breaker.neutral(probe=probe)
 
-    def close(self, until_ns: int, why: str) -> None:
-        """Leave it alone until then, as it asked."""
-        if until_ns > self._closed_until_ns:
-            self._closed_until_ns = until_ns
-            self._closed_why = why
+    def limit(self, now_ns: int, wait_ns: int | None) -> None:
+        """Leave it alone: it takes no more for now.
+
+        Args:
+            now_ns: the instant.
+            wait_ns: how long it asked to; None: it did not say, and each time in a row it is twice as long.
+        """
+        if wait_ns is None:
+            wait_ns = int(backoff_s(self._retries, self._limited, 1.0) * 1e9)
+            self._limited += 1
+        if now_ns + wait_ns > self.asked_until_ns:
+            self.asked_until_ns = now_ns + wait_ns
+            self._closed_why = f"it takes no more for {-(-wait_ns // 1_000_000_000)} s"
+
+    def is_failing(self, now_ns: int) -> bool:
+        """Whether it is left out for more than what it asked for: it failed too often, or its key is refused."""
+        return bool(self._breaker.blocked_until(now_ns)) or now_ns < self._key.closed_until_ns
 
     def refuse_key(self, until_ns: int, why: str) -> None:
         """Leave its key alone, for all models: the provider does not take it."""
@@ -123,6 +151,7 @@ class Health:
         self._vitals: dict[tuple[str, str, str], Vitals] = {}
         self._keys: dict[tuple[str, str], KeyState] = {}
         self._budgets: dict[str, RetryBudget] = {}
+        self._hedges: dict[str, Window] = {}
 
     def configure(self, breaker: BreakerSettings, retries: Retries) -> None:
         """Take over changed settings; where they differ, what was learned of failures is forgotten."""
@@ -142,6 +171,22 @@ class Health:
             found = self._budgets[name] = RetryBudget(self._retries)
         return found
 
+    def may_hedge(self, model: str, most_percent: float, now_ns: int) -> bool:
+        """Return whether one more call of a model may have a second attempt beside its first, and count it if so.
+
+        Every call of a hedged model counts with `count_call`; as few as ten calls may have one.
+        """
+        window = self._hedges.setdefault(model, Window(_HEDGES_NS))
+        calls, hedges = window.totals(now_ns)
+        if (hedges + 1) * 100 > most_percent * max(calls, 10):
+            return False
+        window.add(now_ns, bad=True)
+        return True
+
+    def count_call(self, model: str, now_ns: int) -> None:
+        """Count a call of a hedged model."""
+        self._hedges.setdefault(model, Window(_HEDGES_NS)).add(now_ns)
+
     def attempts_lately(self, provider: str, now_ns: int) -> int:
         """Return how many attempts of a provider ended lately or are under way."""
         return sum(
@@ -152,5 +197,5 @@ class Health:
         if len(self._vitals) >= _MOST_TARGETS:
             self._vitals = {id_: vitals for id_, vitals in self._vitals.items() if vitals.in_flight}
         key = self._keys.setdefault(target.id[:2], KeyState())
-        vitals = self._vitals[target.id] = Vitals(self._settings, key)
+        vitals = self._vitals[target.id] = Vitals(self._settings, self._retries, key)
         return vitals

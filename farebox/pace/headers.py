@@ -7,6 +7,7 @@ Anthropic: https://platform.claude.com/docs/en/api/rate-limits (anthropic-rateli
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 import msgspec
@@ -84,9 +85,27 @@ def read_reset(text: str, now_ns: int) -> int | None:
     return now_ns + max(0, wait_ns) if wait_ns <= _LONGEST_NS else None
 
 
-def read_retry_after(headers: Iterable[tuple[str, str]]) -> int | None:
-    """Return how long a refused caller shall wait, nanoseconds, or None where that is not said in seconds."""
+def read_retry_after(headers: Iterable[tuple[str, str]], now_ns: int) -> int | None:
+    """Return how long a refused caller shall wait, nanoseconds, or None where that is not said.
+
+    ``retry-after-ms`` is OpenAI's finer word for it and goes before ``retry-after``, which is seconds or an HTTP date
+    (RFC 9110, 10.2.3).
+    """
+    wait_ns = None
     for name, value in headers:
-        if name == "retry-after" and _NUMBER.fullmatch(value.strip()):
-            return min(int(float(value) * _NS), _LONGEST_NS)
-    return None
+        if name == "retry-after-ms" and _NUMBER.fullmatch(value.strip()):
+            return min(int(float(value) * 10**6), _LONGEST_NS)
+        if name == "retry-after":
+            wait_ns = _read_wait(value.strip(), now_ns)
+    return wait_ns
+
+
+def _read_wait(text: str, now_ns: int) -> int | None:
+    if _NUMBER.fullmatch(text):
+        return min(int(float(text) * _NS), _LONGEST_NS)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    wait_ns = int(at.timestamp()) * _NS - now_ns
+    return min(max(0, wait_ns), _LONGEST_NS)

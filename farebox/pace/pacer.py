@@ -162,7 +162,7 @@ class Lane:
                 told = self._told[unit] = Told()
             told.learn(each.limit, each.remaining, now_ns + each.reset_ns - wall_ns, since, now_ns)
         if status == _REFUSED and not said:
-            wait_ns = read_retry_after(headers)
+            wait_ns = read_retry_after(headers, wall_ns)
             if wait_ns is not None:
                 self._closed_until_ns = max(self._closed_until_ns, now_ns + wait_ns)
         if self._waiting:

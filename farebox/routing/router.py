@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from farebox.call import Asked, Inbound
-from farebox.config.models import Model, Strategy, When
+from farebox.config.models import Hedge, Model, Strategy, When
 from farebox.config.tables import Config
 from farebox.errors import BadRequest
 from farebox.money import usd_text
@@ -21,10 +21,19 @@ _DEMANDS = ("x-farebox-region", "x-farebox-zero-retention")
 
 
 class Route(msgspec.Struct, frozen=True):
-    """The targets of a call in the order in which they are tried, and why; "" where there was nothing to choose."""
+    """How a call is routed.
+
+    Attributes:
+        targets: in the order in which they are tried.
+        why: in words; "" where there was nothing to choose.
+        hedge: when another target is asked beside one that has not begun to answer, or None.
+        shadows: targets that get a copy of the call.
+    """
 
     targets: tuple[Target, ...]
     why: str = ""
+    hedge: Hedge | None = None
+    shadows: tuple[Target, ...] = ()
 
 
 class Router:

@@ -60,6 +60,15 @@ answer_bytes = 1048576
 
 [pacing]
 learn = LEARN
+
+[retries]
+repeats = 0
+backoff_ms = 1
+most_backoff_ms = 1
+
+[breaker]
+failures = 1000000
+least_attempts = 1000000
 """
 MODELS = {
     "gpt-4o-mini": ["openai/gpt-4o-mini"],

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from farebox.attempt import Edges, Headers, Reply
 from farebox.call import Asked, Inbound
 from farebox.clock import SystemClock
 from farebox.config.tables import Idempotency
+from farebox.edges import Edges, Headers, Reply
 from farebox.errors import BadRequest, CallError, Conflict, Unavailable
 from farebox.http1.exchange import ClientGone, RequestHeaders
 from farebox.idempotency import Claim, Ending, Found

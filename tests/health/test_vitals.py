@@ -43,12 +43,35 @@ def test_a_refused_key_is_left_out_for_every_model() -> None:
 def test_what_asks_to_be_left_alone_is() -> None:
     first, _ = targets()
     vitals = Health(Breaker(), Retries()).of(first)
-    vitals.close(NOW + 3 * S, "it asked to wait")
-    vitals.close(NOW + S, "shorter")
+    vitals.limit(NOW, 3 * S)
+    vitals.limit(NOW, S)
     assert vitals.blocked_until(NOW) == NOW + 3 * S
-    assert vitals.why_blocked == "it asked to wait"
+    assert vitals.why_blocked == "it takes no more for 3 s"
     assert not vitals.is_well(NOW)
+    assert not vitals.is_failing(NOW)
     assert vitals.is_well(NOW + 3 * S)
+
+
+def test_what_does_not_say_for_how_long_is_left_alone_ever_longer() -> None:
+    first, _ = targets()
+    vitals = Health(Breaker(), Retries(backoff_ms=200)).of(first)
+    at = NOW
+    for wait_ms in (200, 400, 800):
+        vitals.limit(at, None)
+        assert vitals.asked_until_ns == at + wait_ms * 10**6
+        at = vitals.asked_until_ns
+    vitals.end("good", at, probe=vitals.begin(at))
+    vitals.limit(at, None)
+    assert vitals.asked_until_ns == at + 200 * 10**6
+
+
+def test_only_a_share_of_the_calls_gets_a_second_attempt() -> None:
+    health = Health(Breaker(), Retries())
+    for number in range(100):
+        health.count_call("m", NOW + number)
+    assert [health.may_hedge("m", 3.0, NOW) for _ in range(5)] == [True, True, True, False, False]
+    assert health.may_hedge("other", 10.0, NOW)
+    assert not health.may_hedge("other", 10.0, NOW)
 
 
 def test_attempts_are_counted_over_all_keys_and_models() -> None:

@@ -65,6 +65,9 @@ def test_a_limit_that_cannot_be_read_says_nothing(limit):
 
 
 def test_retry_after():
-    assert read_retry_after([("retry-after", "1.5")]) == 1_500_000_000
-    assert read_retry_after([("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]) is None
-    assert read_retry_after([]) is None
+    assert read_retry_after([("retry-after", "1.5")], NOW) == 1_500_000_000
+    assert read_retry_after([("retry-after", "1"), ("retry-after-ms", "250")], NOW) == 250_000_000
+    assert read_retry_after([("retry-after", "Tue, 24 Nov 2026 00:00:07 GMT")], NOW) == 7 * S
+    assert read_retry_after([("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")], NOW) == 0
+    assert read_retry_after([("retry-after", "soon")], NOW) is None
+    assert read_retry_after([], NOW) is None
