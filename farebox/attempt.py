@@ -256,8 +256,7 @@ class Attempt:
         self.status = answer.status
         self.provider_request = answer.header("x-request-id") or answer.header("request-id") or ""
         if self.asked.operation != "count_tokens":  # which has limits of its own
-            target = self.target
-            self.edges.pacer.learn(target.provider.name, target.model, self.ticket, answer.status, answer.headers())
+            self.edges.pacer.learn(self.target.id, self.ticket, answer.status, answer.headers())
 
     def headers(self, answer: Answer | None, priced: Priced | None) -> Headers:
         """Return the headers of the client's answer."""

@@ -262,7 +262,7 @@ async def _pace(edges: Edges, asked: Asked, target: Target) -> Ticket | None:
     Raises:
         RateLimited: where that would take too long.
     """
-    lane = edges.pacer.find(target.provider.name, target.model)
+    lane = edges.pacer.find(target.id)
     if lane is None or asked.operation == "count_tokens":  # which has limits of its own
         return None
     output = USUAL_OUTPUT_TOKENS if asked.output_cap is None else asked.output_cap

@@ -22,6 +22,7 @@ _FRESH_NS = 20_000_000  # how long what was said answers for the answers that fo
 _MOST_LANES = 1000  # models that are remembered
 UNITS: tuple[Unit, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
 Need = dict[Unit, int]
+Id = tuple[str, str, str]  # of a target: provider, key, model
 Headers = Iterable[tuple[str, str]]
 
 
@@ -36,10 +37,10 @@ Later = Callable[[float, Callable[[], None]], Timer]
 
 
 class Shared:
-    """What all models of a provider have in common.
+    """What all models of one key of a provider have in common.
 
     Args:
-        provider: its configuration.
+        provider: its configuration; the limits are those of each key.
         workers: how many processes share its limits.
 
     Attributes:
@@ -113,11 +114,11 @@ class Ticket:
 
 
 class Lane:
-    """The attempts at one model of one provider."""
+    """The attempts at one model with one key of a provider."""
 
-    def __init__(self, pacer: "Pacer", provider: str, model: str, shared: Shared) -> None:
+    def __init__(self, pacer: "Pacer", name: str, shared: Shared) -> None:
         self._pacer = pacer
-        self._name = f"{provider}/{model}"
+        self._name = name
         self.shared: Shared = shared
         self._told: dict[Unit, Told] = {}
         self._taken: Need = dict.fromkeys(UNITS, 0)
@@ -255,32 +256,39 @@ class Pacer:
         self.workers: int = workers
         self.wait_ns: int = int(config.pacing.wait_s * _NS)
         self._learns: bool = config.pacing.learn
-        self._shared: dict[str, Shared] = {each.name: Shared(each, workers) for each in config.providers}
-        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._limited: frozenset[str] = frozenset(
+            each.name for each in config.providers if Shared(each, workers).is_limited
+        )
+        self._providers: dict[str, Provider] = {each.name: each for each in config.providers}
+        self._shared: dict[tuple[str, str], Shared] = {}
+        self._lanes: dict[Id, Lane] = {}
 
-    def find(self, provider: str, model: str) -> Lane | None:
-        """Return the lane of a model, or None where no limit is known."""
-        lane = self._lanes.get((provider, model))
-        if lane is None and self._shared[provider].is_limited:
+    def find(self, id_: Id) -> Lane | None:
+        """Return the lane of a target, by its provider, key and model, or None where no limit is known."""
+        lane = self._lanes.get(id_)
+        if lane is None and id_[0] in self._limited:
             if len(self._lanes) >= _MOST_LANES:
-                model = "*"  # clients may name any model: those that come late share a line
-                lane = self._lanes.get((provider, model))
-            return lane or self._open(provider, model)
+                id_ = (*id_[:2], "*")  # clients may name any model: those that come late share a line
+                lane = self._lanes.get(id_)
+            return lane or self._open(id_)
         return lane
 
-    def learn(self, provider: str, model: str, ticket: Ticket | None, status: int, headers: Headers) -> None:
+    def learn(self, id_: Id, ticket: Ticket | None, status: int, headers: Headers) -> None:
         """Take in what the head of an answer says; an answer without a word about limits leaves no trace."""
         if not self._learns or status not in {_ANSWERED, _REFUSED}:
             return
-        lane = self._lanes.get((provider, model))
+        lane = self._lanes.get(id_)
         if lane is None:
             if not _speaks_of_limits(status, headers) or len(self._lanes) >= _MOST_LANES:
                 return
-            lane = self._open(provider, model)
+            lane = self._open(id_)
         lane.learn(ticket, status, headers)
 
-    def _open(self, provider: str, model: str) -> Lane:
-        lane = self._lanes[provider, model] = Lane(self, provider, model, self._shared[provider])
+    def _open(self, id_: Id) -> Lane:
+        shared = self._shared.get(id_[:2])
+        if shared is None:
+            shared = self._shared[id_[:2]] = Shared(self._providers[id_[0]], self.workers)
+        lane = self._lanes[id_] = Lane(self, f"{id_[0]}/{id_[2]}", shared)
         return lane
 
 

@@ -93,7 +93,8 @@ def own_books(own_gateway: Gateway, books_of: Callable[[Gateway], Books]) -> Boo
 
 
 def ask(gateway: Gateway, model: str) -> tuple[int, dict[str, str], bytes]:
-    return gateway.openai("/chat/completions", {"model": model, **ASK})
+    status, headers, body = gateway.openai("/chat/completions", {"model": model, **ASK})
+    return status, headers, body
 
 
 def test_what_may_pass_is_tried_again_after_a_wait(own_gateway, own_books, scripted) -> None:

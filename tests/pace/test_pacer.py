@@ -70,7 +70,7 @@ def make(timers: Timers, *, workers: int = 1, wait_s: float = 2.0, learn: bool =
 
 
 def lane_of(pacer: Pacer, model: str = "m") -> Lane:
-    lane = pacer.find("p", model)
+    lane = pacer.find(("p", "", model))
     assert lane is not None
     return lane
 
@@ -94,9 +94,9 @@ def run(test):
 
 def test_without_any_limit_there_is_no_lane(timers):
     pacer = make(timers)
-    assert pacer.find("p", "m") is None
-    pacer.learn("p", "m", None, 200, [("content-type", "application/json")])
-    assert pacer.find("p", "m") is None
+    assert pacer.find(("p", "", "m")) is None
+    pacer.learn(("p", "", "m"), None, 200, [("content-type", "application/json")])
+    assert pacer.find(("p", "", "m")) is None
 
 
 def test_room_costs_no_waiting_and_none_within_reach_is_said_at_once(timers):
@@ -229,13 +229,13 @@ def test_limits_are_shared_by_the_workers(timers):
 def test_what_an_answer_says_is_kept_to(timers):
     async def check():
         pacer = make(timers)
-        pacer.learn("p", "m", None, 200, said(100, 1, "59.4s"))
+        pacer.learn(("p", "", "m"), None, 200, said(100, 1, "59.4s"))
         lane = lane_of(pacer)
         ticket = await lane.admit(1, 1)
         waiting = asyncio.create_task(lane.admit(1, 1))
         await settle()
         assert not waiting.done()
-        pacer.learn("p", "m", ticket, 200, said(100, 50, "30s"))
+        pacer.learn(("p", "", "m"), ticket, 200, said(100, 50, "30s"))
         await settle()
         assert waiting.done(), "news lets go at once"
 
@@ -245,7 +245,7 @@ def test_what_an_answer_says_is_kept_to(timers):
 def test_a_refusal_that_says_when_to_come_again_is_believed(timers):
     async def check():
         pacer = make(timers)
-        pacer.learn("p", "m", None, 429, [("retry-after", "1")])
+        pacer.learn(("p", "", "m"), None, 429, [("retry-after", "1")])
         waiting = asyncio.create_task(lane_of(pacer, "m").admit(1, 1))
         await timers.advance(0.9)
         assert not waiting.done()
@@ -257,15 +257,15 @@ def test_a_refusal_that_says_when_to_come_again_is_believed(timers):
 
 def test_other_failures_and_deaf_pacers_learn_nothing(timers):
     pacer = make(timers)
-    pacer.learn("p", "m", None, 404, said(1, 0, "60s"))
-    assert pacer.find("p", "m") is None
+    pacer.learn(("p", "", "m"), None, 404, said(1, 0, "60s"))
+    assert pacer.find(("p", "", "m")) is None
     deaf = make(timers, learn=False)
-    deaf.learn("p", "m", None, 200, said(1, 0, "60s"))
-    assert deaf.find("p", "m") is None
+    deaf.learn(("p", "", "m"), None, 200, said(1, 0, "60s"))
+    assert deaf.find(("p", "", "m")) is None
 
 
 def test_models_that_clients_make_up_do_not_add_up(timers):
     pacer = make(timers, requests_per_minute=5)
     for number in range(1000):
-        pacer.find("p", f"m{number}")
-    assert pacer.find("p", "one more") is pacer.find("p", "and another")
+        pacer.find(("p", "", f"m{number}"))
+    assert pacer.find(("p", "", "one more")) is pacer.find(("p", "", "and another"))
