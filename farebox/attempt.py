@@ -120,6 +120,7 @@ class Attempt:
         self.provider_request: str = ""
         self.used_femto: int = 0
         self.claim: Claim | None = None
+        self.conversation: object = None
         self._closed: bool = False
         self._vitals: Vitals
         self._probe: bool | None = None
@@ -191,6 +192,9 @@ class Attempt:
             self.ticket.end(*((used.input_tokens, used.output_tokens) if done.meters else ()))
         if self.sent.route:
             self._learn(outcome, used, now_ns, total_ns)
+            cached = done.meters.get("cache_read", 0)
+            if outcome == "ok" and self.conversation is not None:
+                self.edges.router.affinity.learn(self.conversation, self.target.id, used.input_tokens, cached, now_ns)
 
     def fail(self, failure: Failed, outcome: Outcome, priced: Priced, verdict: Verdict | None = None) -> NoReturn:
         """Raise a failure; whoever catches it decides what follows, and then puts the end on record."""

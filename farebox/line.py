@@ -51,13 +51,14 @@ class Call:
         self.inbound: Inbound = inbound
         self.asked: Asked = asked
         self.reply: Reply = reply
-        self.route = edges.router.plan(asked, inbound, edges.clock.now_ns())
+        self.route = edges.router.plan(asked, inbound, edges.clock.now_ns(), edges.clock.monotonic_ns())
         self._admission = open_admission(edges.treasury, edges.book, edges.clock, inbound, asked, edges.spending)
         self._course = Course(self.route.targets, edges.health, edges.retries, inbound.id)
         self._number: int = 0
         self._made: int = 0
         self._used_femto: int = 0
         self._failed: Failed | None = None
+        self._reason: str = ""
 
     async def answer(self) -> None:
         """Make attempts until one answers or none is left."""
@@ -74,8 +75,9 @@ class Call:
         """Make an attempt; return what follows, or None where nothing does: `_failed` says whether it was answered."""
         if step.wait_s:
             await asyncio.sleep(step.wait_s)
+        why = f"{step.role} after {self._reason}; {self.route.why}" if self._reason else ""
         try:
-            attempt = await self._open(step.target, step.role)
+            attempt = await self._open(step.target, step.role, why)
         except CallError as error:
             self._failed = self._failed or Failed(error, try_next=True)
             self._course.pass_over(step.target)
@@ -112,6 +114,7 @@ class Call:
                     else await self._admission.admit(target, attempt_id, self._used_femto + open_femto)
                 )
             attempt = Attempt(edges, self.inbound, self.asked, target, admitted, ticket)
+            attempt.conversation = self.route.conversation
             attempt.put_sent(Made(number, role, why or self.route.why))
         except CallError:
             if self._number == number:
@@ -136,6 +139,8 @@ class Call:
         step = None
         if failure.try_next and not rivals:
             step = self._course.next(attempt.target, self._now_ns(), repeatable=failure.repeatable)
+        name = f"{attempt.target.provider.name}/{attempt.target.model}"
+        self._reason = f"{name}: {attempt.status or failure.outcome}"
         attempt.put_done(failure.outcome, failure.priced, final=step is None and not rivals)
         self._used_femto += attempt.used_femto
         return step

@@ -145,22 +145,24 @@ def _make_edges(
     config = settings.config
     book = use_book(settings.data_dir, settings.price_files)
     routes = Routes(config)
+    health = Health(config.breaker, config.retries)
+    pacer = Pacer(config, settings.workers, clock, asyncio.get_running_loop().call_later)
     return Edges(
         alarm=alarm,
         clock=clock,
         journal=journal,
         book=book,
         routes=routes,
-        router=Router(config, routes, book),
+        router=Router(config, routes, book, health, room=pacer.wait_for),
         upstreams={provider.name: _upstream(provider) for provider in config.providers},
         limits=config.limits,
         treasury=treasury,
         spending=config.spending,
         durable=flusher if config.journal.durability == "power" else None,
-        health=Health(config.breaker, config.retries),
+        health=health,
         retries=config.retries,
         aside=Aside(),
-        pacer=Pacer(config, settings.workers, clock, asyncio.get_running_loop().call_later),
+        pacer=pacer,
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from farebox.call import HeaderReader, Inbound
 from farebox.cli.options import config_option, find_config, json_option
 from farebox.errors import BadRequest
+from farebox.health.vitals import Health
 from farebox.money import usd_text
 from farebox.present.amounts import short_usd
 from farebox.present.tables import make_console, print_table
@@ -55,9 +56,10 @@ def explain(
             "explain", "", caller["key"], 0, cast("HeaderReader", _read_headers(caller["headers"])), caller["team"]
         )
         request = read_request(asked, inbound)
+        router = Router(config, Routes(config), book, Health(config.breaker, config.retries))
+        strategy, ranked = router.explain(model, asked, inbound, time.time_ns())
     except BadRequest as error:
         raise click.UsageError(error.message) from None
-    strategy, ranked = Router(config, Routes(config), book).explain(model, request, time.time_ns())
     chosen = next((one for one in ranked if not one.dropped_because), None)
     if as_json:
         click.echo(

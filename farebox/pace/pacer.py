@@ -22,6 +22,7 @@ _FRESH_NS = 20_000_000  # how long what was said answers for the answers that fo
 _MOST_LANES = 1000  # models that are remembered
 UNITS: tuple[Unit, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
 Need = dict[Unit, int]
+_SMALL: Need = dict.fromkeys(UNITS, 1)
 Id = tuple[str, str, str]  # of a target: provider, key, model
 Headers = Iterable[tuple[str, str]]
 
@@ -146,6 +147,14 @@ class Lane:
         if at_ns is not None and at_ns <= now_ns and not self._waiting:
             return self._take(need, now_ns)
         return await self._wait(need)
+
+    def wait_ns(self) -> int:
+        """Return how long a small attempt would wait for its turn."""
+        now_ns = self._pacer.clock.monotonic_ns()
+        at_ns = self._free_at(_SMALL, now_ns)
+        if at_ns is None or self._waiting:
+            return self._pacer.wait_ns
+        return max(0, at_ns - now_ns)
 
     def learn(self, ticket: Ticket | None, status: int, headers: Headers) -> None:
         """Take in what the head of an answer says."""
@@ -272,6 +281,11 @@ class Pacer:
                 lane = self._lanes.get(id_)
             return lane or self._open(id_)
         return lane
+
+    def wait_for(self, id_: Id) -> int:
+        """Return how long a small attempt would wait at a target, nanoseconds."""
+        lane = self.find(id_)
+        return 0 if lane is None else lane.wait_ns()
 
     def learn(self, id_: Id, ticket: Ticket | None, status: int, headers: Headers) -> None:
         """Take in what the head of an answer says; an answer without a word about limits leaves no trace."""

@@ -6,6 +6,7 @@ the instant, the size of the input. Whatever has no published price is `Unpriced
 zero.
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 from farebox.charge import Charge, Line, Unpriced
@@ -130,6 +131,20 @@ def _charge_reported(book: PriceBook, rating: Rating, reported_femto: int) -> Ch
     return Charge((line,) if reported_femto else (), reported_femto, book.hash)
 
 
+def total_of(table: Table, meters: Mapping[str, int]) -> int | None:
+    """Return what meters cost at plain rates, femtodollars: the total of `charge`, without its lines.
+
+    None where a meter has no rate, or one that takes more than a multiplication: `charge` knows then.
+    """
+    total = 0
+    for meter, quantity in meters.items():
+        rate = table.get(meter)
+        if rate is None or not rate.plain:
+            return None
+        total += quantity * rate.femto
+    return total
+
+
 def find_bands(choice: Choice, at_ns: int) -> Bands | str:
     """Return the tables that hold at a time, or why there are none."""
     if choice.tariff is None:
@@ -155,12 +170,13 @@ def _find_table(choice: Choice, rating: Rating) -> Table | str:
 def _pick_table(bands: Bands, usage: Usage) -> Table | None:
     """Return the rates for the size of the input, or None where there are none or several sizes disagree."""
     if not usage.prompts:
-        return bands[0][1] if bands[0][0] < 0 else _table_for(bands, usage.input_total)
-    tables = [_table_for(bands, prompt) for prompt in usage.prompts]
+        return bands[0][1] if bands[0][0] < 0 else table_for(bands, usage.input_total)
+    tables = [table_for(bands, prompt) for prompt in usage.prompts]
     return tables[0] if all(table is tables[0] for table in tables) else None
 
 
-def _table_for(bands: Bands, tokens: int) -> Table | None:
+def table_for(bands: Bands, tokens: int) -> Table | None:
+    """Return the rates for an input of so many tokens, or None where there are none."""
     for above, table in bands:
         if tokens > above:
             return table

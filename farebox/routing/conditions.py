@@ -12,23 +12,21 @@ from farebox.routing.request import Request
 _VISION = frozenset({"vision", "image"})
 
 
-def find_obstacle(target: Target, when: When, request: Request, book: PriceBook, now_ns: int) -> str:
+def find_obstacle(target: Target, when: When | None, request: Request, book: PriceBook, now_ns: int) -> str:
     """Return why a target may not answer a call, in words, or "".
 
     Args:
         target: the provider and the model.
-        when: the operator's conditions.
+        when: the operator's conditions, or None where there are none.
         request: the call.
         book: what is known of models.
         now_ns: nanoseconds since the epoch.
     """
-    return (
-        _who(when, request)
-        or _how_much(when, request)
-        or _hours(when, now_ns)
-        or _where(target, request)
-        or _ability(about_of(book, target), request)
-    )
+    if when is not None:
+        obstacle = _who(when, request) or _how_much(when, request) or _hours(when, now_ns)
+        if obstacle:
+            return obstacle
+    return _where(target, request) or _ability(about_of(book, target), request)
 
 
 def about_of(book: PriceBook, target: Target) -> About | None:
@@ -51,6 +49,8 @@ def _who(when: When, request: Request) -> str:
             return f"it is for calls tagged {tag}={value}"
     if when.criticality and request.criticality not in when.criticality:
         return f"it is for {', '.join(when.criticality)} calls"
+    if when.deadline_over_s is not None and (request.deadline_s or 0.0) < when.deadline_over_s:
+        return f"it is for calls that may take {when.deadline_over_s:g} s or more"
     return ""
 
 

@@ -1,18 +1,23 @@
 """What a call is expected to cost at a target, at this moment: its own tokens at the prices that hold now.
 
-Not a bound: the output is what answers to that model usually have, as seen so far, within the call's cap. A target of
-which the price is not known has no expected cost, which is not 0.
+Not a bound: the output is what answers to that model usually have, as seen so far, within the call's cap; what the
+provider has cached of the conversation counts at its price for that, as far as it was seen to. A target of which the
+price is not known has no expected cost, which is not 0.
 """
 
 from farebox.charge import Charge
 from farebox.prices.book import PriceBook
 from farebox.prices.choose import Rating
-from farebox.prices.engine import charge
+from farebox.prices.engine import charge, find_bands, recall, table_for, total_of
+from farebox.prices.tariff import Bands
 from farebox.route import Target
 from farebox.routing.request import Request
 from farebox.usage import Usage
 
 USUAL_OUTPUT_TOKENS = 300
+_NS = 1_000_000_000
+_MOST_MODELS = 10_000
+_EMPTY = Usage({}, 0)
 
 
 class Habits:
@@ -25,7 +30,7 @@ class Habits:
         """Take an answer in."""
         before = self._output.get(model)
         if before is None:
-            if len(self._output) >= 10_000:
+            if len(self._output) >= _MOST_MODELS:
                 self._output.clear()  # clients may name models at will; what they name must not fill the memory
             self._output[model] = output_tokens
         else:
@@ -37,34 +42,67 @@ class Habits:
         return usual if request.output_cap is None else min(usual, request.output_cap)
 
 
-def expected_femto(book: PriceBook, target: Target, request: Request, output_tokens: int, now_ns: int) -> int | None:
-    """Return the expected cost in femtodollars, or None where it is not known.
+class Pricer:
+    """What calls are expected to cost at one target. It remembers the rates of the second: schedules turn on those.
 
     Args:
         book: the price book.
-        target: where the call would go.
-        request: the call.
-        output_tokens: that its answer is expected to have.
-        now_ns: when it would be sent.
+        target: where calls would go.
     """
-    if request.operation == "count_tokens":
-        return 0
-    rating = Rating(
-        target.rate_provider,
-        "",
-        target.model,
-        Usage(_meters(request, output_tokens), request.input_tokens),
-        now_ns,
-        request.service_tier,
-        region=target.provider.region or None,
-        facts={"deployment": target.provider.deployment} if target.provider.deployment else {},
-    )
-    found = charge(book, rating)
-    return found.total_femto if isinstance(found, Charge) else None
 
+    __slots__ = ("_bands", "_book", "_second", "_target", "_tier")
 
-def _meters(request: Request, output_tokens: int) -> dict[str, int]:
-    meters = {"input": max(1, request.input_tokens)}
-    if request.operation != "embeddings" and output_tokens:
-        meters["output"] = output_tokens
-    return meters
+    def __init__(self, book: PriceBook, target: Target) -> None:
+        self._book = book
+        self._target = target
+        self._second: int = -1
+        self._tier: str | None = None
+        self._bands: Bands | str = ""
+
+    def femto(self, request: Request, output_tokens: int, now_ns: int, cached_tokens: int = 0) -> int | None:
+        """Return the expected cost in femtodollars, or None where it is not known.
+
+        Args:
+            request: the call.
+            output_tokens: that its answer is expected to have.
+            now_ns: when it would be sent.
+            cached_tokens: of its input, what the provider is expected to have cached.
+        """
+        if request.operation == "count_tokens":
+            return 0
+        tier = request.service_tier or self._target.service_tier or None
+        second = now_ns // _NS
+        if second != self._second or tier != self._tier:
+            rating = self._rating(_EMPTY, tier, now_ns)
+            self._bands = find_bands(recall(self._book, rating), now_ns)
+            self._second, self._tier = second, tier
+        bands = self._bands
+        if isinstance(bands, str):
+            return None
+        inputs = max(1, request.input_tokens)
+        table = table_for(bands, inputs)
+        if table is None:
+            return None
+        meters = {"input": inputs}
+        if cached_tokens and "cache_read" in table:
+            meters = {"input": max(1, inputs - cached_tokens), "cache_read": min(cached_tokens, inputs - 1)}
+        if request.operation != "embeddings" and output_tokens:
+            meters["output"] = output_tokens
+        total = total_of(table, meters)
+        if total is not None:
+            return total
+        found = charge(self._book, self._rating(Usage(meters, inputs), tier, now_ns))
+        return found.total_femto if isinstance(found, Charge) else None
+
+    def _rating(self, usage: Usage, tier: str | None, now_ns: int) -> Rating:
+        provider = self._target.provider
+        return Rating(
+            self._target.rate_provider,
+            "",
+            self._target.model,
+            usage,
+            now_ns,
+            tier,
+            region=provider.region or None,
+            facts={"deployment": provider.deployment} if provider.deployment else {},
+        )

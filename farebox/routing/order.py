@@ -3,10 +3,16 @@
 `priority`  as written; a lower ``priority`` goes first, and among equals the order of the file.
 `weighted`  one is drawn by weight within each priority; the others follow, drawn the same way.
 `cheapest`  by the expected cost of this call at this moment; targets of which it is not known come last.
-`sticky`    as `weighted`, but the same end user of the same key draws the same target each time, so that what its
-            provider has cached of the conversation is met again.
+`fastest`   by the time that an answer is expected to take, from what was seen lately; a small share of the calls goes
+            to targets of which nothing was seen lately, so that something is.
+`balanced`  by a score of cost, time and health, each in proportion to the best target's, with the weights given.
+`sticky`    as `weighted`, but the same session draws the same target each time, so that what its provider has cached
+            of the conversation is met again.
+`auto`      targets for small models first where the prompt is an easy one, those for large ones where it is hard;
+            among them by expected cost.
 
-A draw is not a matter of luck: it is made from the call's id, or the session's, so that it can be explained afterwards.
+A target that fails, or asked to be left alone, comes after those that do not. A draw is not a matter of luck: it is
+made from the call's id, or the session's, so that it can be explained afterwards.
 """
 
 from collections.abc import Sequence
@@ -15,12 +21,15 @@ from math import log
 
 import msgspec
 
-from farebox.config.models import Strategy, When
-from farebox.prices.book import PriceBook
+from farebox.config.models import Balance, Grade, Strategy, When
+from farebox.health.vitals import Vitals
 from farebox.route import Target
-from farebox.routing.conditions import find_obstacle
-from farebox.routing.expect import expected_femto
+from farebox.routing.expect import Pricer
 from farebox.routing.request import Request
+
+_MASK = 2**64 - 1
+_EXPLORED = 0.05  # share of the calls that `fastest` sends where nothing was seen lately
+_STALE_NS = 60_000_000_000
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -28,96 +37,162 @@ class Option(msgspec.Struct, frozen=True):
 
     Attributes:
         target: the provider and the model.
+        name: of both, for people.
+        number: of the name, for draws.
         weight: its share among targets of the same priority; 0 is only drawn where no other is left.
         priority: lower goes first.
-        when: the operator's conditions.
+        when: the operator's conditions, or None where there are none.
+        grade: for `auto`.
+        canary_percent: share of the calls that it gets first; it is last for all others. 0: it is no canary.
+        pricer: what calls are expected to cost there.
     """
 
     target: Target
+    name: str
+    number: int
     weight: int
     priority: int
-    when: When
+    when: When | None
+    grade: Grade
+    canary_percent: float
+    pricer: Pricer
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct):
     """A target that was considered.
 
     Attributes:
         option: the target.
+        vitals: how well it does.
         expected_femto: what the call is expected to cost there, femtodollars; None where that is not known or was not
             asked.
+        saving_femto: how much less that is because of what the provider has cached, femtodollars.
         score: what it was ordered by, lower first; None where it was left out.
         dropped_because: why it was left out, or "".
+        is_last_resort: whether it was not left out altogether: it is tried where nobody else answers.
     """
 
     option: Option
+    vitals: Vitals
     expected_femto: int | None = None
+    saving_femto: int = 0
     score: float | None = None
     dropped_because: str = ""
+    is_last_resort: bool = False
 
 
-def consider(options: Sequence[Option], request: Request, book: PriceBook, now_ns: int) -> list[Candidate]:
-    """Return every target of a model with why it is left out, if it is."""
-    return [
-        Candidate(option, dropped_because=find_obstacle(option.target, option.when, request, book, now_ns))
-        for option in options
-    ]
+class Sight(msgspec.Struct, frozen=True):
+    """What a call looks like at the moment when it is planned.
 
-
-def price_candidates(
-    candidates: Sequence[Candidate], request: Request, output_tokens: int, book: PriceBook, now_ns: int
-) -> list[Candidate]:
-    """Return candidates with what the call is expected to cost at each."""
-    return [
-        msgspec.structs.replace(
-            candidate,
-            expected_femto=expected_femto(book, candidate.option.target, request, output_tokens, now_ns),
-        )
-        for candidate in candidates
-    ]
-
-
-def rank(strategy: Strategy, candidates: Sequence[Candidate], seed: str) -> list[Candidate]:
-    """Return the candidates in the order in which they are tried, those that are left out last.
-
-    Args:
-        strategy: see the head of this file.
-        candidates: priced, for `cheapest`.
-        seed: what the draw is made from: the id of the call, or of the session.
+    Attributes:
+        request: the call.
+        seed: what draws are made from: the id of the call, or of the session.
+        call: the id of the call.
+        streams: whether it wants a stream.
+        output_tokens: that its answer is expected to have.
+        now_ns: the wall clock.
+        mono_ns: the monotonic clock.
+        difficulty: of the prompt, 0 to 1, for `auto`.
     """
-    left = [candidate for candidate in candidates if not candidate.dropped_because]
-    dropped = [candidate for candidate in candidates if candidate.dropped_because]
-    scored = [msgspec.structs.replace(one, score=_score(strategy, one, seed)) for one in left]
-    if strategy == "cheapest":
-        scored.sort(key=_by_cost)
+
+    request: Request
+    seed: str
+    call: str
+    streams: bool
+    output_tokens: int
+    now_ns: int
+    mono_ns: int
+    difficulty: float = 0.0
+
+
+def number_of(text: str) -> int:
+    """Return 64 bits that a text stands for in draws."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def draw(seed: int, option: int) -> float:
+    """Return a number above 0 and up to 1 that a seed draws for an option (the mixing steps are splitmix64's)."""
+    mixed = ((seed ^ option) + 0x9E3779B97F4A7C15) & _MASK
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
+    return ((mixed ^ (mixed >> 31)) + 1) / 2**64
+
+
+def set_scores(
+    strategy: Strategy, candidates: Sequence[Candidate], sight: Sight, balance: Balance, threshold: float
+) -> None:
+    """Give each candidate the score by which it is ordered, lower first; those that are left out among them."""
+    if strategy == "priority":
+        for one in candidates:
+            one.score = float(one.option.priority)
+    elif strategy in {"weighted", "sticky"}:
+        seed = number_of(sight.seed)
+        for one in candidates:
+            one.score = _weigh(one.option, seed)
+    elif strategy == "fastest":
+        _score_time(candidates, sight)
+    elif strategy == "balanced":
+        _score_balance(candidates, sight, balance)
     else:
-        scored.sort(key=_by_priority)
-    return [*scored, *dropped]
+        _score_cost(candidates)
+        if strategy == "auto":
+            wanted = "large" if sight.difficulty >= threshold else "small"
+            for one in candidates:
+                one.score = (one.score or 0.0) + (0.0 if one.option.grade == wanted else 1e9)
 
 
-def _by_cost(candidate: Candidate) -> tuple[bool, float, int]:
-    cost = candidate.expected_femto
-    return cost is None, cost or 0, candidate.option.priority
-
-
-def _by_priority(candidate: Candidate) -> tuple[int, float]:
-    return candidate.option.priority, candidate.score or 0.0
-
-
-def _score(strategy: Strategy, candidate: Candidate, seed: str) -> float:
-    if strategy == "cheapest":
-        return float(candidate.expected_femto or 0) / 1e15
+def sort_key(strategy: Strategy, candidate: Candidate) -> tuple[float, float]:
+    """Return what candidates are sorted by once they have their scores."""
+    score = candidate.score or 0.0
     if strategy in {"weighted", "sticky"}:
-        return _draw(candidate.option, seed)
-    return float(candidate.option.priority)
+        return candidate.option.priority, score
+    return score, candidate.option.priority
 
 
-def _draw(option: Option, seed: str) -> float:
+def _weigh(option: Option, seed: int) -> float:
     """Return a draw by weight: the least of them is each option with the probability of its weight.
 
     Weighted rendezvous hashing (Mosko and others): a target that is added or removed moves only its own share.
     """
-    name = f"{seed}\0{option.target.provider.name}\0{option.target.model}"
-    number = int.from_bytes(blake2b(name.encode(), digest_size=7).digest(), "big")
-    share = (number + 1) / (2**56 + 1)
+    share = draw(seed, option.number)
     return -log(share) / option.weight if option.weight else 1e9 - log(share)
+
+
+def _score_cost(candidates: Sequence[Candidate]) -> None:
+    for one in candidates:
+        cost = one.expected_femto
+        one.score = 1e8 if cost is None else cost / 1e15
+
+
+def _seconds(candidate: Candidate, sight: Sight) -> float | None:
+    expected_ns = candidate.vitals.pulse.expected_ns(sight.output_tokens, streams=sight.streams)
+    return None if expected_ns is None else expected_ns / 1e9
+
+
+def _score_time(candidates: Sequence[Candidate], sight: Sight) -> None:
+    seed = number_of(sight.call)
+    is_explorer = draw(seed, 1) < _EXPLORED
+    known = [seconds for one in candidates if (seconds := _seconds(one, sight)) is not None]
+    best = min(known, default=0.0)
+    for one in candidates:
+        seconds = _seconds(one, sight)
+        is_stale = sight.mono_ns - one.vitals.pulse.seen_ns > _STALE_NS
+        if seconds is None or (is_stale and is_explorer):
+            # Never seen, or not lately: for explorers the first, else right behind the best.
+            one.score = (0.0 if is_explorer or not known else best) + 1e-9 * _weigh(one.option, seed)
+        else:
+            one.score = seconds
+
+
+def _score_balance(candidates: Sequence[Candidate], sight: Sight, balance: Balance) -> None:
+    costs = [one.expected_femto for one in candidates if one.expected_femto is not None]
+    times = [seconds for one in candidates if (seconds := _seconds(one, sight)) is not None]
+    least_femto, least_s = min(costs, default=0) or 1, min(times, default=0.0) or 1.0
+    dearest = max(costs, default=1) / least_femto + 1
+    weights = balance.cost + balance.latency + balance.health or 1.0
+    for one in candidates:
+        seconds = _seconds(one, sight)
+        cost = dearest if one.expected_femto is None else max(1, one.expected_femto) / least_femto
+        time = 1.0 if seconds is None else seconds / least_s
+        health = 1 / one.vitals.success_share(sight.mono_ns)
+        one.score = (balance.cost * cost + balance.latency * time + balance.health * health) / weights

@@ -1,5 +1,6 @@
 """What routing knows of a call: who asks, how much, what the answer needs, and how urgent it is."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from farebox.wire.unseen import Unseen, read_unseen
 CRITICALITIES: tuple[Criticality, ...] = ("critical", "normal", "sheddable")
 # What an image is taken to be for the choice of a target; what is reserved for it is its bound.
 _TOKENS_OF_IMAGE = 1000
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,3})?")
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO_NEEDS: frozenset[str] = frozenset()
 _CHATS = frozenset({"chat", "messages"})
@@ -36,6 +38,7 @@ class Request(msgspec.Struct, frozen=True):
         zero_retention: whether the provider must keep nothing of it.
         criticality: how much it matters.
         service_tier: asked for, or None.
+        deadline_s: how long the answer may take, as the client says, or None.
     """
 
     operation: str
@@ -51,6 +54,7 @@ class Request(msgspec.Struct, frozen=True):
     zero_retention: bool = False
     criticality: Criticality = "normal"
     service_tier: str | None = None
+    deadline_s: float | None = None
 
 
 def read_request(asked: Asked, inbound: Inbound) -> Request:
@@ -77,7 +81,17 @@ def read_request(asked: Asked, inbound: Inbound) -> Request:
         (headers.get("x-farebox-zero-retention") or "").strip().lower() in _YES,
         read_criticality(headers),
         tier if isinstance(tier, str) else None,
+        _read_deadline(headers),
     )
+
+
+def _read_deadline(headers: HeaderReader) -> float | None:
+    text = headers.get("x-farebox-deadline")
+    if text is None:
+        return None
+    if _SECONDS.fullmatch(text.strip()) is None:
+        raise BadRequest("'x-farebox-deadline' must be a number of seconds such as 30.", param="x-farebox-deadline")
+    return float(text)
 
 
 def read_criticality(headers: HeaderReader) -> Criticality:

@@ -1,23 +1,31 @@
 """Plans a call: which targets are tried, in which order, and why. Pure; one for each worker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from farebox.call import Asked, Inbound
 from farebox.config.models import Hedge, Model, Strategy, When
+from farebox.config.models import Target as WrittenTarget
 from farebox.config.tables import Config
 from farebox.errors import BadRequest
-from farebox.money import usd_text
+from farebox.health.vitals import Health
+from farebox.money import femto_from_usd, usd_text
 from farebox.prices.book import PriceBook
 from farebox.route import Routes, Target
-from farebox.routing.expect import Habits
-from farebox.routing.order import Candidate, Option, consider, price_candidates, rank
+from farebox.routing.affinity import Affinity, conversation_of, session_of
+from farebox.routing.conditions import find_obstacle
+from farebox.routing.difficulty import Classifier, by_rules
+from farebox.routing.expect import Habits, Pricer
+from farebox.routing.order import Candidate, Option, Sight, draw, number_of, set_scores, sort_key
 from farebox.routing.request import Request, read_request
 
 _EVERYTHING = When()
 _LONGEST = 300
-_DEMANDS = ("x-farebox-region", "x-farebox-zero-retention")
+_RULES: Mapping[str, Classifier] = {"rules": by_rules}
+_PRICED = frozenset({"cheapest", "balanced", "auto"})
+_CACHED = frozenset({"cheapest", "balanced", "auto", "sticky"})
+Room = Callable[[tuple[str, str, str]], int]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -28,12 +36,22 @@ class Route(msgspec.Struct, frozen=True):
         why: in words; "" where there was nothing to choose.
         hedge: when another target is asked beside one that has not begun to answer, or None.
         shadows: targets that get a copy of the call.
+        conversation: what the calls of its conversation have in common, where what is cached of it counts; else None.
     """
 
     targets: tuple[Target, ...]
     why: str = ""
     hedge: Hedge | None = None
     shadows: tuple[Target, ...] = ()
+    conversation: object = None
+
+
+class _Table(msgspec.Struct, frozen=True):
+    """A model as its calls are planned."""
+
+    model: Model
+    options: tuple[Option, ...]
+    shadows: tuple[tuple[Option, float], ...] = ()
 
 
 class Router:
@@ -43,109 +61,261 @@ class Router:
         config: the tables.
         routes: their targets.
         book: for expected costs and what models can do.
+        health: how well targets do.
+        room: how long an attempt would wait for room at a target, by its id, nanoseconds; for the choice of a key.
+        classifiers: by name, what tells easy prompts from hard ones, beside ``rules``.
     """
 
-    def __init__(self, config: Config, routes: Routes, book: PriceBook) -> None:
+    def __init__(
+        self,
+        config: Config,
+        routes: Routes,
+        book: PriceBook,
+        health: Health,
+        *,
+        room: Room = lambda _: 0,
+        classifiers: Mapping[str, Classifier] = _RULES,
+    ) -> None:
         self._routes = routes
         self._book = book
-        self._tables: dict[str, tuple[Strategy, tuple[Option, ...]]] = {
-            model.name: (model.strategy, _options(model, routes.resolve(model.name)))
+        self._health = health
+        self._room = room
+        self._classifiers: Mapping[str, Classifier] = {**_RULES, **classifiers}
+        self._tables: dict[str, _Table] = {
+            model.name: _table(model, routes.resolve(model.name), book)
             for model in config.models
             if not _is_plain(model)
         }
+        plain = {name: routes.resolve(name) for name in routes.names() if name not in self._tables}
+        self._plain: dict[str, Route] = {
+            name: Route(targets) for name, targets in plain.items() if not any(one.siblings for one in targets)
+        }
         self.habits: Habits = Habits()
+        self.affinity: Affinity = Affinity()
 
-    def plan(self, asked: Asked, inbound: Inbound, now_ns: int) -> Route:
+    def plan(self, asked: Asked, inbound: Inbound, now_ns: int, mono_ns: int) -> Route:
         """Return the targets of a call.
+
+        Args:
+            asked: what it asks.
+            inbound: the call.
+            now_ns: nanoseconds since the epoch.
+            mono_ns: the monotonic clock.
 
         Raises:
             NotFound: where there is no such model.
             BadRequest: where none of its targets may answer the call.
         """
-        table = self._tables.get(asked.model)
         headers = inbound.headers
-        if (
-            table is None
-            and headers.get("x-farebox-region") is None
-            and headers.get("x-farebox-zero-retention") is None
-        ):
-            return Route(self._routes.resolve(asked.model))
-        strategy, options = table or ("priority", _plain_options(self._routes.resolve(asked.model)))
+        demands = headers.get("x-farebox-region") is not None or headers.get("x-farebox-zero-retention") is not None
+        table = self._tables.get(asked.model)
+        if table is None:
+            if not demands:
+                return self._plain.get(asked.model) or self._plan_plain(asked, inbound, mono_ns)
+            table = self._plain_table(asked.model)
         request = read_request(asked, inbound)
-        ranked = self.rank(strategy, options, request, seed=_seed(strategy, request, inbound.id), now_ns=now_ns)
-        targets = tuple([one.option.target for one in ranked if not one.dropped_because])
+        session = session_of(asked, inbound) if table.model.strategy in _CACHED else ""
+        conversation = conversation_of(asked, session) if table.model.strategy in _CACHED else None
+        sight = self._sight(table, asked, request, inbound.id, now_ns, mono_ns)
+        if table.model.strategy == "sticky" and (session or request.key):
+            sight = msgspec.structs.replace(sight, seed=f"{session}\0{request.key}")
+        ranked = self._rank(table, sight, conversation)
+        targets = tuple([one.option.target for one in ranked if not one.dropped_because or one.is_last_resort])
         if not targets:
-            reasons = "; ".join(f"{_name(one)}: {one.dropped_because}" for one in ranked)
+            reasons = "; ".join(f"{one.option.name}: {one.dropped_because}" for one in ranked)
             raise BadRequest(
                 f"No target of the model {asked.model!r} may answer this call: {reasons}.",
                 code="no_target",
                 param="model",
             )
-        return Route(targets, describe(strategy, ranked))
+        return Route(
+            self._with_keys(targets, inbound.id, mono_ns),
+            describe(table.model.strategy, ranked),
+            table.model.hedge,
+            self._pick_shadows(table, request, inbound.id, now_ns),
+            conversation,
+        )
 
-    def explain(self, model: str, request: Request, now_ns: int) -> tuple[Strategy, list[Candidate]]:
+    def explain(self, model: str, asked: Asked, inbound: Inbound, now_ns: int) -> tuple[Strategy, list[Candidate]]:
         """Return a model's strategy and every target with what it is expected to cost and why it is left out.
 
         Raises:
             NotFound: where there is no such model.
+            BadRequest: where a header that routing reads is none.
         """
-        strategy, options = self._tables.get(model) or ("priority", _plain_options(self._routes.resolve(model)))
-        candidates = price_candidates(
-            consider(options, request, self._book, now_ns),
-            request,
-            self.habits.output_tokens(request),
-            self._book,
-            now_ns,
-        )
-        return strategy, rank(strategy, candidates, _seed(strategy, request, "explain"))
+        table = self._tables.get(model) or self._plain_table(model)
+        request = read_request(asked, inbound)
+        session = session_of(asked, inbound)
+        sight = self._sight(table, asked, request, inbound.id, now_ns, 0)
+        if table.model.strategy == "sticky" and (session or request.key):
+            sight = msgspec.structs.replace(sight, seed=f"{session}\0{request.key}")
+        return table.model.strategy, self._rank(table, sight, None, priced=True)
 
-    def rank(
-        self, strategy: Strategy, options: Sequence[Option], request: Request, *, seed: str, now_ns: int
-    ) -> list[Candidate]:
-        """Return a model's targets in the order in which they are tried."""
-        candidates = consider(options, request, self._book, now_ns)
-        if strategy == "cheapest":
-            output = self.habits.output_tokens(request)
-            candidates = price_candidates(candidates, request, output, self._book, now_ns)
-        return rank(strategy, candidates, seed)
+    def _plan_plain(self, asked: Asked, inbound: Inbound, mono_ns: int) -> Route:
+        return Route(self._with_keys(self._routes.resolve(asked.model), inbound.id, mono_ns))
+
+    def _plain_table(self, model: str) -> _Table:
+        targets = self._routes.resolve(model)
+        written = tuple(WrittenTarget(provider=one.provider.name, model=one.model) for one in targets)
+        return _table(Model(name=model, targets=written), targets, self._book)
+
+    def _sight(self, table: _Table, asked: Asked, request: Request, call: str, now_ns: int, mono_ns: int) -> Sight:
+        difficulty = 0.0
+        if table.model.strategy == "auto":
+            difficulty = self._classifiers[table.model.auto.classifier](asked, request)
+        output = self.habits.output_tokens(request)
+        return Sight(request, call, call, asked.stream, output, now_ns, mono_ns, difficulty)
+
+    def _rank(self, table: _Table, sight: Sight, conversation: object, *, priced: bool = False) -> list[Candidate]:
+        """Return a model's targets in the order in which they are tried, those that are left out last."""
+        strategy = table.model.strategy
+        candidates = [self._consider(option, sight) for option in table.options]
+        is_priced = priced or strategy in _PRICED
+        for one in candidates:
+            cap = one.option.when.expected_usd_up_to if one.option.when is not None else None
+            if is_priced or cap is not None or conversation is not None:
+                self._price(one, sight, conversation)
+            if cap is not None and (one.expected_femto is None or one.expected_femto > femto_from_usd(cap)):
+                cost = "not known" if one.expected_femto is None else f"about {usd_text(one.expected_femto)} USD"
+                one.dropped_because = one.dropped_because or f"it is for calls of up to {cap} USD, and this is {cost}"
+        left = [one for one in candidates if not one.dropped_because]
+        set_scores(strategy, left, sight, table.model.balance, table.model.auto.threshold)
+        left.sort(key=lambda one: sort_key(strategy, one))
+        if strategy == "sticky":
+            left.sort(key=lambda one: not one.saving_femto)
+        left = _place_canaries(left, sight.call)
+        return [*self._hold_back(left, sight.mono_ns), *(one for one in candidates if one.score is None)]
+
+    def _consider(self, option: Option, sight: Sight) -> Candidate:
+        obstacle = find_obstacle(option.target, option.when, sight.request, self._book, sight.now_ns)
+        return Candidate(option, self._health.of(option.target), dropped_because=obstacle)
+
+    def _price(self, one: Candidate, sight: Sight, conversation: object) -> None:
+        request = sight.request
+        pricer = one.option.pricer
+        one.expected_femto = pricer.femto(request, sight.output_tokens, sight.now_ns)
+        if conversation is None or one.expected_femto is None:
+            return
+        cached = self.affinity.cached_tokens(conversation, one.option.target.id, request.input_tokens, sight.mono_ns)
+        if cached:
+            warm = pricer.femto(request, sight.output_tokens, sight.now_ns, cached)
+            if warm is not None and warm < one.expected_femto:
+                one.saving_femto = one.expected_femto - warm
+                one.expected_femto = warm
+
+    def _hold_back(self, ranked: list[Candidate], mono_ns: int) -> list[Candidate]:
+        """Return the candidates with those last that fail or asked to be left alone; where all do, nothing changes."""
+        blocked = [one for one in ranked if self._is_blocked(one.option.target, mono_ns)]
+        if not blocked or len(blocked) == len(ranked):
+            return ranked
+        for one in blocked:
+            one.dropped_because = one.vitals.why_blocked or "none of its keys can be used"
+            one.is_last_resort = True
+        return [*(one for one in ranked if not one.is_last_resort), *blocked]
+
+    def _is_blocked(self, target: Target, mono_ns: int) -> bool:
+        """Whether a target is to be left out with every key there is."""
+        health = self._health
+        return bool(health.of(target).blocked_until(mono_ns)) and all(
+            health.of(sibling).blocked_until(mono_ns) for sibling in target.siblings
+        )
+
+    def _with_keys(self, targets: Sequence[Target], call: str, mono_ns: int) -> tuple[Target, ...]:
+        """Return targets with each key of their providers for itself: first the one that has room and is least used."""
+        if not any(target.siblings for target in targets):
+            return tuple(targets)
+        seed = number_of(call)
+
+        def load(target: Target) -> tuple[bool, int, float, float]:
+            vitals = self._health.of(target)
+            return (
+                bool(vitals.blocked_until(mono_ns)),
+                self._room(target.id),
+                vitals.in_flight / target.key_weight,
+                -(draw(seed, number_of(target.key)) ** (1 / target.key_weight)),
+            )
+
+        spread: list[Target] = []
+        for target in targets:
+            spread += sorted((target, *target.siblings), key=load) if target.siblings else (target,)
+        return tuple(spread)
+
+    def _pick_shadows(self, table: _Table, request: Request, call: str, now_ns: int) -> tuple[Target, ...]:
+        if not table.shadows:
+            return ()
+        seed = number_of(f"shadow {call}")
+        return tuple(
+            option.target
+            for option, percent in table.shadows
+            if draw(seed, option.number) * 100 <= percent
+            and not find_obstacle(option.target, option.when, request, self._book, now_ns)
+        )
 
 
 def describe(strategy: Strategy, ranked: Sequence[Candidate]) -> str:
     """Return why the first target is the first, in a line."""
     first = ranked[0]
     cost = "" if first.expected_femto is None else f" at about {usd_text(first.expected_femto)} USD"
-    left = sum(not one.dropped_because for one in ranked)
-    text = f"{strategy}: {_name(first)}{cost}, of {left}"
+    if first.saving_femto:
+        cost += f" (its cache saves about {usd_text(first.saving_femto)})"
+    if strategy == "fastest" and first.score:
+        cost += f" in about {first.score:.2f} s"
+    left = sum([not one.dropped_because for one in ranked])
+    text = f"{strategy}: {first.option.name}{cost}, of {left}"
     for one in ranked:
         if one.dropped_because:
-            text += f"; not {_name(one)}: {one.dropped_because}"
+            text += f"; not {one.option.name}: {one.dropped_because}"
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def _place_canaries(ranked: list[Candidate], call: str) -> list[Candidate]:
+    """Return the candidates with a canary first where the call draws it, and last where not."""
+    if not any(one.option.canary_percent for one in ranked):
+        return ranked
+    seed = number_of(f"canary {call}")
+    drawn = [
+        one
+        for one in ranked
+        if one.option.canary_percent and draw(seed, one.option.number) * 100 <= one.option.canary_percent
+    ]
+    usual = [one for one in ranked if not one.option.canary_percent]
+    rest = [one for one in ranked if one.option.canary_percent and one not in drawn]
+    return [*drawn, *usual, *rest]
 
 
 def _is_plain(model: Model) -> bool:
     """Whether the targets are tried as written, whoever asks."""
-    return model.strategy == "priority" and all(
-        target.when == _EVERYTHING and not target.priority for target in model.targets
+    return (
+        model.strategy == "priority"
+        and model.hedge is None
+        and all(
+            target.when == _EVERYTHING
+            and not target.priority
+            and not target.canary_percent
+            and not target.shadow_percent
+            for target in model.targets
+        )
     )
 
 
-def _options(model: Model, targets: Sequence[Target]) -> tuple[Option, ...]:
-    return tuple(
-        Option(target, written.weight, written.priority, written.when)
+def _table(model: Model, targets: Sequence[Target], book: PriceBook) -> _Table:
+    options = [
+        Option(
+            target=target,
+            name=(name := f"{target.provider.name}/{target.model}"),
+            number=number_of(name),
+            weight=written.weight,
+            priority=written.priority,
+            when=None if written.when == _EVERYTHING else written.when,
+            grade=written.grade,
+            canary_percent=written.canary_percent,
+            pricer=Pricer(book, target),
+        )
         for target, written in zip(targets, model.targets, strict=True)
+    ]
+    percents = [written.shadow_percent for written in model.targets]
+    return _Table(
+        model,
+        tuple(option for option, percent in zip(options, percents, strict=True) if not percent),
+        tuple((option, percent) for option, percent in zip(options, percents, strict=True) if percent),
     )
-
-
-def _plain_options(targets: Sequence[Target]) -> tuple[Option, ...]:
-    return tuple(Option(target, 1, 0, _EVERYTHING) for target in targets)
-
-
-def _seed(strategy: Strategy, request: Request, call: str) -> str:
-    if strategy != "sticky":
-        return call
-    return f"{request.user}\0{request.key}" if request.user or request.key else call
-
-
-def _name(candidate: Candidate) -> str:
-    target = candidate.option.target
-    return f"{target.provider.name}/{target.model}"

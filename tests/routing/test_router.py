@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from farebox.call import HeaderReader, Inbound
 from farebox.config.models import Model, Target, When
 from farebox.config.parse import parse
+from farebox.config.policies import Breaker, Retries
 from farebox.config.providers import Provider
 from farebox.config.tables import Config
 from farebox.errors import BadRequest, ConfigError, NotFound
+from farebox.health.vitals import Health
 from farebox.prices.book import compile_book
 from farebox.route import Routes
-from farebox.routing.expect import USUAL_OUTPUT_TOKENS, Habits, expected_femto
+from farebox.routing.expect import USUAL_OUTPUT_TOKENS, Habits, Pricer
 from farebox.routing.request import Request, read_request
 from farebox.routing.router import Route, Router
 from farebox.wire.operations import READINGS
@@ -56,7 +58,7 @@ PROVIDERS = (
 
 def router(strategy: Any = "priority", *targets: Target) -> Router:
     config = Config(providers=PROVIDERS, models=(Model(name="m", strategy=strategy, targets=targets),))
-    return Router(config, Routes(config), BOOK)
+    return Router(config, Routes(config), BOOK, Health(Breaker(), Retries()))
 
 
 def to(provider: str = "a", model: str = "cheap-in", **fields: Any) -> Target:
@@ -74,7 +76,7 @@ def plan(
     **body: Any,
 ) -> Route:
     asked = READINGS["chat"].request({"model": "m", "messages": [{"role": "user", "content": "hi"}], **body})
-    return made.plan(asked, Inbound(call, "", key, 0, cast("HeaderReader", dict(headers or {})), team), now)
+    return made.plan(asked, Inbound(call, "", key, 0, cast("HeaderReader", dict(headers or {})), team), now, 10**12)
 
 
 def names(route: Route) -> list[str]:
@@ -170,7 +172,7 @@ def test_cheapest_is_the_least_of_all_expected_costs(size: int, cap: int) -> Non
     route = plan(made, messages=[{"role": "user", "content": "x" * size}], max_tokens=cap)
     request = Request("chat", "m", "", "", "", {}, -(-size // 4), cap)
     output = min(cap, USUAL_OUTPUT_TOKENS)
-    costs = [expected_femto(BOOK, target, request, output, NOW) for target in route.targets]
+    costs = [Pricer(BOOK, target).femto(request, output, NOW) for target in route.targets]
     assert costs == sorted(costs, key=lambda cost: (cost is None, cost or 0))
     assert costs[0] is not None
 
