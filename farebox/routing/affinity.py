@@ -14,7 +14,7 @@ import msgspec
 from farebox.call import Asked, Inbound
 
 _WARM_NS = 300_000_000_000  # OpenAI: 5 to 10 minutes; Anthropic: 5 minutes, renewed by each use
-_LEAST_TOKENS = 1024  # shorter prompts are not cached, at OpenAI and mostly at Anthropic
+LEAST_TOKENS = 1024  # shorter prompts are not cached, at OpenAI and mostly at Anthropic
 _MOST_SESSIONS = 50_000
 _BEGINNING = 2048
 _WEIGHT = 0.2
@@ -52,7 +52,7 @@ class Affinity:
             cached_tokens: those.
             now_ns: the instant.
         """
-        if input_tokens < _LEAST_TOKENS:
+        if input_tokens < LEAST_TOKENS:
             return
         known = self._sessions.get(session)
         if known is None:

@@ -18,6 +18,7 @@ USUAL_OUTPUT_TOKENS = 300
 _NS = 1_000_000_000
 _MOST_MODELS = 10_000
 _EMPTY = Usage({}, 0)
+_Units = tuple[int, int, int]  # above so many input tokens: a token of input, one of output, femtodollars
 
 
 class Habits:
@@ -50,7 +51,7 @@ class Pricer:
         target: where calls would go.
     """
 
-    __slots__ = ("_bands", "_book", "_second", "_target", "_tier")
+    __slots__ = ("_bands", "_book", "_second", "_target", "_tier", "_units")
 
     def __init__(self, book: PriceBook, target: Target) -> None:
         self._book = book
@@ -58,6 +59,7 @@ class Pricer:
         self._second: int = -1
         self._tier: str | None = None
         self._bands: Bands | str = ""
+        self._units: tuple[_Units, ...] = ()
 
     def femto(self, request: Request, output_tokens: int, now_ns: int, cached_tokens: int = 0) -> int | None:
         """Return the expected cost in femtodollars, or None where it is not known.
@@ -71,23 +73,38 @@ class Pricer:
         if request.operation == "count_tokens":
             return 0
         tier = request.service_tier or self._target.service_tier or None
-        second = now_ns // _NS
-        if second != self._second or tier != self._tier:
-            rating = self._rating(_EMPTY, tier, now_ns)
-            self._bands = find_bands(recall(self._book, rating), now_ns)
-            self._second, self._tier = second, tier
-        bands = self._bands
+        if now_ns // _NS != self._second or tier != self._tier:
+            self._look_up(tier, now_ns)
+        inputs = request.input_tokens or 1
+        outputs = 0 if request.operation == "embeddings" else output_tokens
+        if not cached_tokens:
+            for above, input_femto, output_femto in self._units:
+                if inputs > above:
+                    return inputs * input_femto + outputs * output_femto
+        return self._at_length(inputs, outputs, cached_tokens, tier, now_ns)
+
+    def _look_up(self, tier: str | None, now_ns: int) -> None:
+        self._second, self._tier = now_ns // _NS, tier
+        self._units = ()
+        bands = self._bands = find_bands(recall(self._book, self._rating(_EMPTY, tier, now_ns)), now_ns)
         if isinstance(bands, str):
+            return
+        units = [(above, total_of(table, {"input": 1}), total_of(table, {"output": 1})) for above, table in bands]
+        if all(one[1] is not None and one[2] is not None for one in units):
+            self._units = tuple([(above, one or 0, other or 0) for above, one, other in units])
+
+    def _at_length(self, inputs: int, outputs: int, cached: int, tier: str | None, now_ns: int) -> int | None:
+        """Return the cost where it takes more than two multiplications."""
+        if isinstance(self._bands, str):
             return None
-        inputs = max(1, request.input_tokens)
-        table = table_for(bands, inputs)
+        table = table_for(self._bands, inputs)
         if table is None:
             return None
         meters = {"input": inputs}
-        if cached_tokens and "cache_read" in table:
-            meters = {"input": max(1, inputs - cached_tokens), "cache_read": min(cached_tokens, inputs - 1)}
-        if request.operation != "embeddings" and output_tokens:
-            meters["output"] = output_tokens
+        if cached and "cache_read" in table:
+            meters = {"input": max(1, inputs - cached), "cache_read": min(cached, inputs - 1)}
+        if outputs:
+            meters["output"] = outputs
         total = total_of(table, meters)
         if total is not None:
             return total

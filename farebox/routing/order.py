@@ -45,6 +45,7 @@ class Option(msgspec.Struct, frozen=True):
         grade: for `auto`.
         canary_percent: share of the calls that it gets first; it is last for all others. 0: it is no canary.
         pricer: what calls are expected to cost there.
+        window: largest input that it is known to take, in tokens.
     """
 
     target: Target
@@ -56,9 +57,10 @@ class Option(msgspec.Struct, frozen=True):
     grade: Grade
     canary_percent: float
     pricer: Pricer
+    window: int
 
 
-class Candidate(msgspec.Struct):
+class Candidate(msgspec.Struct, gc=False):
     """A target that was considered.
 
     Attributes:
@@ -81,7 +83,7 @@ class Candidate(msgspec.Struct):
     is_last_resort: bool = False
 
 
-class Sight(msgspec.Struct, frozen=True):
+class Sight(msgspec.Struct, frozen=True, gc=False):
     """What a call looks like at the moment when it is planned.
 
     Attributes:
@@ -141,12 +143,14 @@ def set_scores(
                 one.score = (one.score or 0.0) + (0.0 if one.option.grade == wanted else 1e9)
 
 
-def sort_key(strategy: Strategy, candidate: Candidate) -> tuple[float, float]:
-    """Return what candidates are sorted by once they have their scores."""
-    score = candidate.score or 0.0
-    if strategy in {"weighted", "sticky"}:
-        return candidate.option.priority, score
-    return score, candidate.option.priority
+def by_score(candidate: Candidate) -> tuple[float, float]:
+    """Return what candidates are sorted by where the score comes first."""
+    return candidate.score or 0.0, candidate.option.priority
+
+
+def by_priority(candidate: Candidate) -> tuple[float, float]:
+    """Return what candidates are sorted by where the draw decides within a priority."""
+    return candidate.option.priority, candidate.score or 0.0
 
 
 def _weigh(option: Option, seed: int) -> float:
@@ -172,12 +176,12 @@ def _seconds(candidate: Candidate, sight: Sight) -> float | None:
 def _score_time(candidates: Sequence[Candidate], sight: Sight) -> None:
     seed = number_of(sight.call)
     is_explorer = draw(seed, 1) < _EXPLORED
-    known = [seconds for one in candidates if (seconds := _seconds(one, sight)) is not None]
+    times = [_seconds(one, sight) for one in candidates]
+    known = [seconds for seconds in times if seconds is not None]
     best = min(known, default=0.0)
-    for one in candidates:
-        seconds = _seconds(one, sight)
-        is_stale = sight.mono_ns - one.vitals.pulse.seen_ns > _STALE_NS
-        if seconds is None or (is_stale and is_explorer):
+    for one, seconds in zip(candidates, times, strict=True):
+        is_stale = is_explorer and sight.mono_ns - one.vitals.pulse.seen_ns > _STALE_NS
+        if seconds is None or is_stale:
             # Never seen, or not lately: for explorers the first, else right behind the best.
             one.score = (0.0 if is_explorer or not known else best) + 1e-9 * _weigh(one.option, seed)
         else:
@@ -185,13 +189,13 @@ def _score_time(candidates: Sequence[Candidate], sight: Sight) -> None:
 
 
 def _score_balance(candidates: Sequence[Candidate], sight: Sight, balance: Balance) -> None:
+    times = [_seconds(one, sight) for one in candidates]
     costs = [one.expected_femto for one in candidates if one.expected_femto is not None]
-    times = [seconds for one in candidates if (seconds := _seconds(one, sight)) is not None]
-    least_femto, least_s = min(costs, default=0) or 1, min(times, default=0.0) or 1.0
+    least_femto = min(costs, default=0) or 1
+    least_s = min([seconds for seconds in times if seconds is not None], default=0.0) or 1.0
     dearest = max(costs, default=1) / least_femto + 1
     weights = balance.cost + balance.latency + balance.health or 1.0
-    for one in candidates:
-        seconds = _seconds(one, sight)
+    for one, seconds in zip(candidates, times, strict=True):
         cost = dearest if one.expected_femto is None else max(1, one.expected_femto) / least_femto
         time = 1.0 if seconds is None else seconds / least_s
         health = 1 / one.vitals.success_share(sight.mono_ns)

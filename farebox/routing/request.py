@@ -10,7 +10,7 @@ from farebox.call import Asked, HeaderReader, Inbound
 from farebox.config.models import Criticality
 from farebox.errors import BadRequest
 from farebox.meter import tokens_of
-from farebox.wire.unseen import Unseen, read_unseen
+from farebox.wire.unseen import IMAGES
 
 CRITICALITIES: tuple[Criticality, ...] = ("critical", "normal", "sheddable")
 # What an image is taken to be for the choice of a target; what is reserved for it is its bound.
@@ -18,10 +18,11 @@ _TOKENS_OF_IMAGE = 1000
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,3})?")
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO_NEEDS: frozenset[str] = frozenset()
+_NEEDY = frozenset({"tools", "functions", "response_format", "output_format"})
 _CHATS = frozenset({"chat", "messages"})
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """A call, as far as its target depends on it.
 
     Attributes:
@@ -64,9 +65,11 @@ def read_request(asked: Asked, inbound: Inbound) -> Request:
         BadRequest: where a header that routing reads is none.
     """
     body = asked.body
-    unseen = read_unseen(body) if asked.operation in _CHATS else Unseen()
+    images = _count_images(body) if asked.operation in _CHATS else 0
     headers = inbound.headers
     tier = body.get("service_tier")
+    region = headers.get("x-farebox-region")
+    retention = headers.get("x-farebox-zero-retention")
     return Request(
         asked.operation,
         asked.model,
@@ -74,15 +77,24 @@ def read_request(asked: Asked, inbound: Inbound) -> Request:
         inbound.team,
         asked.user,
         asked.tags,
-        tokens_of(sum(asked.parts.values())) + unseen.images * _TOKENS_OF_IMAGE,
+        tokens_of(sum(asked.parts.values())) + images * _TOKENS_OF_IMAGE,
         asked.output_cap,
-        _read_needs(body, unseen),
-        (headers.get("x-farebox-region") or "").strip().lower(),
-        (headers.get("x-farebox-zero-retention") or "").strip().lower() in _YES,
+        _read_needs(body, images),
+        "" if region is None else region.strip().lower(),
+        retention is not None and retention.strip().lower() in _YES,
         read_criticality(headers),
         tier if isinstance(tier, str) else None,
         _read_deadline(headers),
     )
+
+
+def _count_images(body: Mapping[str, Any]) -> int:
+    count = 0
+    for message in body.get("messages") or ():
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list):
+            count += sum([isinstance(part, dict) and part.get("type") in IMAGES for part in content])
+    return count
 
 
 def _read_deadline(headers: HeaderReader) -> float | None:
@@ -112,15 +124,17 @@ def read_criticality(headers: HeaderReader) -> Criticality:
     )
 
 
-def _read_needs(body: Mapping[str, Any], unseen: Unseen) -> frozenset[str]:
+def _read_needs(body: Mapping[str, Any], images: int) -> frozenset[str]:
+    if not images and _NEEDY.isdisjoint(body):
+        return _NO_NEEDS
     needs = set()
     if body.get("tools") or body.get("functions"):
         needs.add("tools")
     if _asks_for_schema(body):
         needs.add("json_schema")
-    if unseen.images:
+    if images:
         needs.add("vision")
-    return frozenset(needs) if needs else _NO_NEEDS
+    return frozenset(needs)
 
 
 def _asks_for_schema(body: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """Plans a call: which targets are tried, in which order, and why. Pure; one for each worker."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -13,12 +14,12 @@ from farebox.health.vitals import Health
 from farebox.money import femto_from_usd, usd_text
 from farebox.prices.book import PriceBook
 from farebox.route import Routes, Target
-from farebox.routing.affinity import Affinity, conversation_of, session_of
-from farebox.routing.conditions import find_obstacle
+from farebox.routing.affinity import LEAST_TOKENS, Affinity, conversation_of, session_of
+from farebox.routing.conditions import about_of, find_obstacle
 from farebox.routing.difficulty import Classifier, by_rules
 from farebox.routing.expect import Habits, Pricer
-from farebox.routing.order import Candidate, Option, Sight, draw, number_of, set_scores, sort_key
-from farebox.routing.request import Request, read_request
+from farebox.routing.order import Candidate, Option, Sight, by_priority, by_score, draw, number_of, set_scores
+from farebox.routing.request import read_request
 
 _EVERYTHING = When()
 _LONGEST = 300
@@ -28,7 +29,7 @@ _CACHED = frozenset({"cheapest", "balanced", "auto", "sticky"})
 Room = Callable[[tuple[str, str, str]], int]
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True, gc=False):
     """How a call is routed.
 
     Attributes:
@@ -52,6 +53,7 @@ class _Table(msgspec.Struct, frozen=True):
     model: Model
     options: tuple[Option, ...]
     shadows: tuple[tuple[Option, float], ...] = ()
+    has_canaries: bool = False
 
 
 class Router:
@@ -113,12 +115,7 @@ class Router:
             if not demands:
                 return self._plain.get(asked.model) or self._plan_plain(asked, inbound, mono_ns)
             table = self._plain_table(asked.model)
-        request = read_request(asked, inbound)
-        session = session_of(asked, inbound) if table.model.strategy in _CACHED else ""
-        conversation = conversation_of(asked, session) if table.model.strategy in _CACHED else None
-        sight = self._sight(table, asked, request, inbound.id, now_ns, mono_ns)
-        if table.model.strategy == "sticky" and (session or request.key):
-            sight = msgspec.structs.replace(sight, seed=f"{session}\0{request.key}")
+        sight, conversation = self._look(table, asked, inbound, now_ns, mono_ns)
         ranked = self._rank(table, sight, conversation)
         targets = tuple([one.option.target for one in ranked if not one.dropped_because or one.is_last_resort])
         if not targets:
@@ -132,7 +129,7 @@ class Router:
             self._with_keys(targets, inbound.id, mono_ns),
             describe(table.model.strategy, ranked),
             table.model.hedge,
-            self._pick_shadows(table, request, inbound.id, now_ns),
+            self._pick_shadows(table, sight) if table.shadows else (),
             conversation,
         )
 
@@ -144,11 +141,7 @@ class Router:
             BadRequest: where a header that routing reads is none.
         """
         table = self._tables.get(model) or self._plain_table(model)
-        request = read_request(asked, inbound)
-        session = session_of(asked, inbound)
-        sight = self._sight(table, asked, request, inbound.id, now_ns, 0)
-        if table.model.strategy == "sticky" and (session or request.key):
-            sight = msgspec.structs.replace(sight, seed=f"{session}\0{request.key}")
+        sight, _ = self._look(table, asked, inbound, now_ns, 0)
         return table.model.strategy, self._rank(table, sight, None, priced=True)
 
     def _plan_plain(self, asked: Asked, inbound: Inbound, mono_ns: int) -> Route:
@@ -159,43 +152,67 @@ class Router:
         written = tuple(WrittenTarget(provider=one.provider.name, model=one.model) for one in targets)
         return _table(Model(name=model, targets=written), targets, self._book)
 
-    def _sight(self, table: _Table, asked: Asked, request: Request, call: str, now_ns: int, mono_ns: int) -> Sight:
+    def _look(self, table: _Table, asked: Asked, inbound: Inbound, now_ns: int, mono_ns: int) -> tuple[Sight, object]:
+        """Return what a call looks like, and what the calls of its conversation have in common, where that counts."""
+        strategy = table.model.strategy
+        request = read_request(asked, inbound)
+        seed = inbound.id
+        conversation: object = None
+        if strategy in _CACHED:
+            session = session_of(asked, inbound)
+            if request.input_tokens >= LEAST_TOKENS:
+                conversation = conversation_of(asked, session)
+            if strategy == "sticky" and (session or request.key):
+                seed = f"{session}\0{request.key}"
         difficulty = 0.0
-        if table.model.strategy == "auto":
+        if strategy == "auto":
             difficulty = self._classifiers[table.model.auto.classifier](asked, request)
         output = self.habits.output_tokens(request)
-        return Sight(request, call, call, asked.stream, output, now_ns, mono_ns, difficulty)
+        sight = Sight(request, seed, inbound.id, asked.stream, output, now_ns, mono_ns, difficulty)
+        return sight, conversation
 
     def _rank(self, table: _Table, sight: Sight, conversation: object, *, priced: bool = False) -> list[Candidate]:
         """Return a model's targets in the order in which they are tried, those that are left out last."""
         strategy = table.model.strategy
-        candidates = [self._consider(option, sight) for option in table.options]
+        request = sight.request
+        is_simple = not (request.needs or request.region or request.zero_retention)
         is_priced = priced or strategy in _PRICED
-        for one in candidates:
-            cap = one.option.when.expected_usd_up_to if one.option.when is not None else None
-            if is_priced or cap is not None or conversation is not None:
+        left: list[Candidate] = []
+        dropped: list[Candidate] = []
+        vitals_of = self._health.of
+        for option in table.options:
+            one = Candidate(option, vitals_of(option.target))
+            if conversation is not None:
                 self._price(one, sight, conversation)
-            if cap is not None and (one.expected_femto is None or one.expected_femto > femto_from_usd(cap)):
-                cost = "not known" if one.expected_femto is None else f"about {usd_text(one.expected_femto)} USD"
-                one.dropped_because = one.dropped_because or f"it is for calls of up to {cap} USD, and this is {cost}"
-        left = [one for one in candidates if not one.dropped_because]
+            elif is_priced:
+                one.expected_femto = option.pricer.femto(request, sight.output_tokens, sight.now_ns)
+            if option.when is not None or not is_simple or request.input_tokens > option.window:
+                one.dropped_because = find_obstacle(option.target, option.when, request, self._book, sight.now_ns)
+                if option.when is not None and option.when.expected_usd_up_to is not None and not one.dropped_because:
+                    one.dropped_because = self._too_dear(one, sight, option.when.expected_usd_up_to)
+            (dropped if one.dropped_because else left).append(one)
         set_scores(strategy, left, sight, table.model.balance, table.model.auto.threshold)
-        left.sort(key=lambda one: sort_key(strategy, one))
+        left.sort(key=by_priority if strategy in {"weighted", "sticky"} else by_score)
         if strategy == "sticky":
             left.sort(key=lambda one: not one.saving_femto)
-        left = _place_canaries(left, sight.call)
-        return [*self._hold_back(left, sight.mono_ns), *(one for one in candidates if one.score is None)]
+        if table.has_canaries:
+            left = _place_canaries(left, sight.call)
+        return [*self._hold_back(left, sight.mono_ns), *dropped]
 
-    def _consider(self, option: Option, sight: Sight) -> Candidate:
-        obstacle = find_obstacle(option.target, option.when, sight.request, self._book, sight.now_ns)
-        return Candidate(option, self._health.of(option.target), dropped_because=obstacle)
+    def _too_dear(self, one: Candidate, sight: Sight, cap: str) -> str:
+        if one.expected_femto is None:
+            self._price(one, sight, None)
+        if one.expected_femto is not None and one.expected_femto <= femto_from_usd(cap):
+            return ""
+        cost = "not known" if one.expected_femto is None else f"about {usd_text(one.expected_femto)} USD"
+        return f"it is for calls of up to {cap} USD, and this is {cost}"
 
     def _price(self, one: Candidate, sight: Sight, conversation: object) -> None:
         request = sight.request
         pricer = one.option.pricer
         one.expected_femto = pricer.femto(request, sight.output_tokens, sight.now_ns)
         if conversation is None or one.expected_femto is None:
-            return
+            return  # nothing can be cached of it
         cached = self.affinity.cached_tokens(conversation, one.option.target.id, request.input_tokens, sight.mono_ns)
         if cached:
             warm = pricer.femto(request, sight.output_tokens, sight.now_ns, cached)
@@ -204,9 +221,11 @@ class Router:
                 one.expected_femto = warm
 
     def _hold_back(self, ranked: list[Candidate], mono_ns: int) -> list[Candidate]:
-        """Return the candidates with those last that fail or asked to be left alone; where all do, nothing changes."""
+        """Return the candidates with those last that fail or asked to be left alone, where the first does and not all."""
+        if not ranked or not self._is_blocked(ranked[0].option.target, mono_ns):
+            return ranked  # whatever follows the first is looked at again where it fails
         blocked = [one for one in ranked if self._is_blocked(one.option.target, mono_ns)]
-        if not blocked or len(blocked) == len(ranked):
+        if len(blocked) == len(ranked):
             return ranked
         for one in blocked:
             one.dropped_because = one.vitals.why_blocked or "none of its keys can be used"
@@ -216,9 +235,9 @@ class Router:
     def _is_blocked(self, target: Target, mono_ns: int) -> bool:
         """Whether a target is to be left out with every key there is."""
         health = self._health
-        return bool(health.of(target).blocked_until(mono_ns)) and all(
-            health.of(sibling).blocked_until(mono_ns) for sibling in target.siblings
-        )
+        if not health.of(target).blocked_until(mono_ns):
+            return False
+        return all(health.of(sibling).blocked_until(mono_ns) for sibling in target.siblings)
 
     def _with_keys(self, targets: Sequence[Target], call: str, mono_ns: int) -> tuple[Target, ...]:
         """Return targets with each key of their providers for itself: first the one that has room and is least used."""
@@ -240,31 +259,30 @@ class Router:
             spread += sorted((target, *target.siblings), key=load) if target.siblings else (target,)
         return tuple(spread)
 
-    def _pick_shadows(self, table: _Table, request: Request, call: str, now_ns: int) -> tuple[Target, ...]:
-        if not table.shadows:
-            return ()
-        seed = number_of(f"shadow {call}")
+    def _pick_shadows(self, table: _Table, sight: Sight) -> tuple[Target, ...]:
+        seed = number_of(f"shadow {sight.call}")
         return tuple(
             option.target
             for option, percent in table.shadows
             if draw(seed, option.number) * 100 <= percent
-            and not find_obstacle(option.target, option.when, request, self._book, now_ns)
+            and not find_obstacle(option.target, option.when, sight.request, self._book, sight.now_ns)
         )
 
 
 def describe(strategy: Strategy, ranked: Sequence[Candidate]) -> str:
     """Return why the first target is the first, in a line."""
     first = ranked[0]
-    cost = "" if first.expected_femto is None else f" at about {usd_text(first.expected_femto)} USD"
+    text = f"{strategy}: {first.option.name}"
+    if first.expected_femto is not None:
+        text += f" at about {usd_text(first.expected_femto)} USD"
     if first.saving_femto:
-        cost += f" (its cache saves about {usd_text(first.saving_femto)})"
+        text += f" (its cache saves about {usd_text(first.saving_femto)})"
     if strategy == "fastest" and first.score:
-        cost += f" in about {first.score:.2f} s"
-    left = sum([not one.dropped_because for one in ranked])
-    text = f"{strategy}: {first.option.name}{cost}, of {left}"
-    for one in ranked:
-        if one.dropped_because:
-            text += f"; not {one.option.name}: {one.dropped_because}"
+        text += f" in about {first.score:.2f} s"
+    dropped = [one for one in ranked if one.dropped_because]
+    text += f", of {len(ranked) - len(dropped)}"
+    for one in dropped:
+        text += f"; not {one.option.name}: {one.dropped_because}"
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
@@ -310,6 +328,7 @@ def _table(model: Model, targets: Sequence[Target], book: PriceBook) -> _Table:
             grade=written.grade,
             canary_percent=written.canary_percent,
             pricer=Pricer(book, target),
+            window=_window_of(book, target),
         )
         for target, written in zip(targets, model.targets, strict=True)
     ]
@@ -318,4 +337,10 @@ def _table(model: Model, targets: Sequence[Target], book: PriceBook) -> _Table:
         model,
         tuple(option for option, percent in zip(options, percents, strict=True) if not percent),
         tuple((option, percent) for option, percent in zip(options, percents, strict=True) if percent),
+        any(written.canary_percent for written in model.targets),
     )
+
+
+def _window_of(book: PriceBook, target: Target) -> int:
+    about = about_of(book, target)
+    return sys.maxsize if about is None or about.context_tokens is None else about.context_tokens

@@ -11,7 +11,7 @@ import msgspec
 
 # Parts of a message's content that are text and no more, in either dialect.
 _TEXT = frozenset({"text", "refusal", "thinking", "redacted_thinking", "tool_use", "tool_result"})
-_IMAGES = frozenset({"image_url", "image"})
+IMAGES = frozenset({"image_url", "image"})
 # Tools that providers run, by the beginning of their type, and the fee that each use costs.
 _HOSTED = {
     "web_search": "web_search",
@@ -87,7 +87,7 @@ def _count(content: list[Any], images: list[int]) -> int:
         if not isinstance(part, dict):
             continue
         kind = part.get("type")
-        if kind in _IMAGES:
+        if kind in IMAGES:
             images.append(_data_bytes(part))
         elif kind not in _TEXT:
             files += 1
