@@ -130,6 +130,10 @@ class Attempt:
         """Whether it ends what an attempt costs to hang up: of a stream it may, of a whole answer it never does."""
         return self.asked.stream and not self.target.drains
 
+    def count_content(self) -> int:
+        """Return how much content its stream has had."""
+        return self.answered.content_events
+
     def wins(self) -> bool:
         """Return whether this attempt answers the client; asked once, when it has something to say."""
         return self.claim is None or self.claim.take(self)
@@ -303,7 +307,7 @@ def fail_garbage(attempt: Attempt, detail: str) -> NoReturn:
     attempt.fail(failure, "garbage", assume(attempt.edges.book, attempt.sent))
 
 
-def refuse(attempt: Attempt, answer: Answer, status: int, data: bytes) -> NoReturn:
+def refuse(attempt: Attempt, answer: Answer, status: int, data: bytes, priced: Priced = UNBILLED) -> NoReturn:
     """Fail an attempt with the provider's error, to be handed to the client in its dialect."""
     attempt.answered.error = _message_of(data) or f"status {status}"
     is_spent = b"insufficient_quota" in data
@@ -330,7 +334,7 @@ def refuse(attempt: Attempt, answer: Answer, status: int, data: bytes) -> NoRetu
         body=body,
         headers=headers,
     )
-    attempt.fail(failure, "error", UNBILLED, _verdict_on(status))
+    attempt.fail(failure, "error", priced, _verdict_on(status))
 
 
 def _heed(attempt: Attempt, answer: Answer, status: int, *, is_spent: bool) -> None:

@@ -18,7 +18,7 @@ from farebox.errors import CallError, UpstreamFailed
 from farebox.http1.client import Answer, BrokeOff
 from farebox.http1.exchange import ClientGone
 from farebox.journal.record import Outcome
-from farebox.meter import Priced, estimate, price_answer
+from farebox.meter import UNBILLED, Priced, estimate, price_answer
 from farebox.money import usd_text
 from farebox.wire.errors_of import render_event
 from farebox.wire.json_body import encode
@@ -45,6 +45,7 @@ _DRAIN_BYTES = 16 << 20
 _DRAIN_SECONDS = 120.0
 # An honest answer must never be cut: some servers send a token in several events, and some tokens are long.
 _SPARE_EVENTS = 64
+_HELD_BYTES = 64 << 10  # what is held back of a stream that has no content
 _BYTES_OF_LONG_TOKENS = 12
 
 
@@ -176,8 +177,13 @@ class _Stream:
         return self.answered.complete or (bool(self.answered.finish) and not self.answered.error)
 
     async def begin(self) -> bytes:
-        """Read up to the first event with meaning and return what the client gets first."""
+        """Read up to the first content and return what the client gets first.
+
+        What comes before it, such as a role, the prompt's usage or pings, is held back: should nothing follow, another
+        target can still answer.
+        """
         out: list[bytes] = []
+        held_bytes = 0
         while True:
             chunk = await self.answer.next_chunk()
             if chunk is None:
@@ -185,25 +191,25 @@ class _Stream:
                 if not self.is_complete:
                     fail_garbage(self.attempt, "the stream ended before its first event")
                 break
-            met = False
+            held_bytes += len(chunk)
             try:
                 for event in self._decoder.feed(chunk):
                     out.append(self._take_event(event))
                     self._refuse_first(event)
-                    met = met or bool(event.data)
             except (EventTooLarge, UpstreamFailed) as error:
                 if not self.answered.content_events:
                     fail_garbage(self.attempt, str(error))
                 self.failure = error
-            if met or self.failure is not None:
+            if self.answered.content_events or self.is_complete or self.failure or held_bytes > _HELD_BYTES:
                 break
         return b"".join(out)
 
     def _refuse_first(self, event: Event) -> None:
         """Turn an error before anything that may be billed into an answer of its own."""
         answered = self.answered
-        if answered.error and answered.usage is None and not answered.content_events:
-            refuse(self.attempt, self.answer, _status_of(event.data), event.data)
+        if answered.error and not answered.content_events:
+            priced = UNBILLED if answered.usage is None else self.price()
+            refuse(self.attempt, self.answer, _status_of(event.data), event.data, priced)
 
     def take(self, chunk: bytes) -> bytes:
         """Take bytes in; return what goes to the client, up to the event that cannot be read: see `failure`."""

@@ -44,7 +44,7 @@ async def _run(attempt: Attempt, reply: Reply) -> None:
     stream = attempt.asked.stream
     upstream = attempt.edges.upstreams[attempt.target.provider.name]
     try:
-        async with upstream.post(outgoing.head, outgoing.body) as answer:
+        async with upstream.post(outgoing.head, outgoing.body, attempt.count_content if stream else None) as answer:
             attempt.begin(answer)
             if answer.status != 200:
                 await _fail(attempt, answer)

@@ -180,7 +180,12 @@ def _upstream(provider: Provider) -> Upstream:
     port = address.port or (443 if address.scheme == "https" else 80)
     return Upstream(
         Origin(address.scheme, address.hostname or "", port),
-        TimeLimits(provider.connect_timeout_s, provider.idle_timeout_s, provider.total_timeout_s),
+        TimeLimits(
+            provider.connect_timeout_s,
+            provider.idle_timeout_s,
+            provider.total_timeout_s,
+            provider.first_token_timeout_s,
+        ),
     )
 
 

@@ -12,9 +12,12 @@ from typing import Self
 import msgspec
 
 from farebox.http1.limits import PoolLimits, TimeLimits
-from farebox.http1.outbound import BrokeOff, ProviderConnection, Sink
+from farebox.http1.outbound import BrokeOff, Progress, ProviderConnection, Sink
 
 __all__ = ["Answer", "AnswerTooLarge", "BrokeOff", "NeverSent", "Origin", "PoolLimits", "TimeLimits", "Upstream"]
+
+
+_SHORTEST_SWEEP_S = 0.01
 
 
 class NeverSent(Exception):
@@ -40,11 +43,12 @@ class Answer:
     the body closes the connection.
     """
 
-    __slots__ = ("_connection", "_headers", "_pool", "_request", "status")
+    __slots__ = ("_connection", "_headers", "_pool", "_progress", "_request", "status")
 
-    def __init__(self, pool: "Upstream", request: bytes) -> None:
+    def __init__(self, pool: "Upstream", request: bytes, progress: Progress | None = None) -> None:
         self._pool = pool
         self._request = request
+        self._progress = progress
         self._connection: ProviderConnection
         self._headers: list[tuple[str, str]] = []
         self.status: int = 0
@@ -53,7 +57,7 @@ class Answer:
         connection = self._pool.idle() or await self._pool.connect()
         self._connection = connection
         try:
-            connection.send(self._request)
+            connection.send(self._request, self._progress)
             while not connection.head_done:
                 await connection.wait()
         except BaseException:
@@ -162,16 +166,19 @@ class Upstream:
             self._tls.set_alpn_protocols(["http/1.1"])
         self._idle: list[ProviderConnection] = []
         self._busy: set[ProviderConnection] = set()
-        self._sweeper: asyncio.TimerHandle = self._loop.call_later(self._pool.sweep_s, self._sweep)
+        # A limit is kept to a twentieth of it.
+        self._sweep_s: float = max(_SHORTEST_SWEEP_S, min(self._pool.sweep_s, limits.shortest_s / 20))
+        self._sweeper: asyncio.TimerHandle = self._loop.call_later(self._sweep_s, self._sweep)
 
-    def post(self, head: bytes, body: bytes) -> Answer:
+    def post(self, head: bytes, body: bytes, progress: Progress | None = None) -> Answer:
         """Return the answer to a request; nothing is sent before it is entered.
 
         Args:
             head: request line and headers, each line ended, without ``content-length`` and without the empty line.
             body: the bytes of the body.
+            progress: counts what is content in the answer, for the time limits of streams; None: all of it is.
         """
-        return Answer(self, b"%scontent-length: %d\r\n\r\n%s" % (head, len(body), body))
+        return Answer(self, b"%scontent-length: %d\r\n\r\n%s" % (head, len(body), body), progress)
 
     def idle(self) -> ProviderConnection | None:
         """Return a connection that is open and free, or None."""
@@ -234,10 +241,9 @@ class Upstream:
         for connection in list(self._busy):
             if connection.complete:
                 continue  # what is left takes only ourselves
-            if now - connection.active > self._limits.idle_s and not connection.paused:
-                connection.fail(BrokeOff(f"nothing arrived for {self._limits.idle_s:g} s", timed_out=True))
-            elif now - connection.started > self._limits.total_s:
-                connection.fail(BrokeOff(f"the answer took longer than {self._limits.total_s:g} s", timed_out=True))
+            late = connection.find_late(now, self._limits)
+            if late:
+                connection.fail(BrokeOff(late, timed_out=True))
         kept: list[ProviderConnection] = []
         for connection in self._idle:
             if connection.closed or now - connection.released > self._pool.idle_s:
@@ -245,4 +251,4 @@ class Upstream:
             else:
                 kept.append(connection)
         self._idle = kept
-        self._sweeper = self._loop.call_later(self._pool.sweep_s, self._sweep)
+        self._sweeper = self._loop.call_later(self._sweep_s, self._sweep)

@@ -32,11 +32,24 @@ class ServerLimits(msgspec.Struct, frozen=True):
 
 
 class TimeLimits(msgspec.Struct, frozen=True):
-    """The time limits of a provider, in seconds: to connect, of silence, and for a whole answer."""
+    """The time limits of a provider, in seconds.
+
+    Attributes:
+        connect_s: to open a connection.
+        idle_s: of silence; in a stream, without content: what only keeps the connection open does not count.
+        total_s: for a whole answer.
+        first_s: to the first content of a stream; None: ``idle_s``.
+    """
 
     connect_s: float
     idle_s: float
     total_s: float
+    first_s: float | None = None
+
+    @property
+    def shortest_s(self) -> float:
+        """The shortest of those that are looked at by a sweep."""
+        return min(self.idle_s, self.total_s, self.idle_s if self.first_s is None else self.first_s)
 
 
 class PoolLimits(msgspec.Struct, frozen=True):
@@ -47,7 +60,7 @@ class PoolLimits(msgspec.Struct, frozen=True):
         size: most unused connections.
         buffer_bytes: how much of a body is read ahead of a slow consumer.
         head_bytes: largest head, and most bytes between two pieces of a chunked body.
-        sweep_s: how often the time limits are looked at.
+        sweep_s: how often the time limits are looked at, at least; short limits are looked at more often.
     """
 
     idle_s: float = 20.0

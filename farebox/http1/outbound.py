@@ -5,13 +5,17 @@ from collections.abc import Callable
 
 import httptools
 
-from farebox.http1.limits import PoolLimits
+from farebox.http1.limits import PoolLimits, TimeLimits
 
 Sink = Callable[[bytes], bool]
 """Takes bytes of a body; returns whether it wants more at once."""
 
 # What a piece of a body costs beside its bytes: a stream of tiny pieces must not take many times its size.
 _PIECE_BYTES = 64
+
+
+Progress = Callable[[], int]
+"""Returns how much content an answer has had so far."""
 
 
 class BrokeOff(Exception):
@@ -53,15 +57,25 @@ class ProviderConnection(asyncio.Protocol):
         self.started: float = 0.0
         self.active: float = 0.0
         self.released: float = 0.0
+        self.progress: Progress | None = None
+        self.seen: int = 0
+        self.moved: float = 0.0
         self._in_use: bool = False
         self._sink: Sink | None = None
 
-    def send(self, data: bytes) -> None:
-        """Send a whole request and get ready for its answer."""
+    def send(self, data: bytes, progress: "Progress | None" = None) -> None:
+        """Send a whole request and get ready for its answer.
+
+        Args:
+            data: the request.
+            progress: counts what is content in the answer, or None where all of it is.
+        """
+        self.progress = progress
+        self.seen = 0
         self.headers = []
         self.status = 0
         self.head_done = self.complete = self.keep = False
-        self.started = self.active = self._loop.time()
+        self.started = self.active = self.moved = self._loop.time()
         self._in_use = True
         self.transport.write(data)
 
@@ -112,6 +126,26 @@ class ProviderConnection(asyncio.Protocol):
             and not self._chunks
             and not self.transport.get_write_buffer_size()
         )
+
+    def find_late(self, now: float, limits: TimeLimits) -> str:
+        """Return which time limit has run out, in words, or ""; called again and again while it is busy."""
+        if now - self.started > limits.total_s:
+            return f"the answer took longer than {limits.total_s:g} s"
+        if self.paused:
+            self.moved = now  # the silence is ours
+            return ""
+        if self.progress is None:
+            return f"nothing arrived for {limits.idle_s:g} s" if now - self.active > limits.idle_s else ""
+        count = self.progress()
+        if count != self.seen:
+            self.seen = count
+            self.moved = now
+        elif count and now - self.moved > limits.idle_s:
+            return f"no content arrived for {limits.idle_s:g} s"
+        first_s = limits.idle_s if limits.first_s is None else limits.first_s
+        if not count and now - self.started > first_s:
+            return f"no content arrived within {first_s:g} s"
+        return ""
 
     def fail(self, failure: BrokeOff) -> None:
         """End the exchange with a failure and give the connection up."""

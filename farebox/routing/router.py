@@ -221,7 +221,7 @@ class Router:
                 one.expected_femto = warm
 
     def _hold_back(self, ranked: list[Candidate], mono_ns: int) -> list[Candidate]:
-        """Return the candidates with those last that fail or asked to be left alone, where the first does and not all."""
+        """Return the candidates with those last that fail or asked to wait, if the first does and not all."""
         if not ranked or not self._is_blocked(ranked[0].option.target, mono_ns):
             return ranked  # whatever follows the first is looked at again where it fails
         blocked = [one for one in ranked if self._is_blocked(one.option.target, mono_ns)]

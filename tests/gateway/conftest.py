@@ -45,6 +45,7 @@ providers = [
   {{ name = "drainer", kind = "openai-compatible", base_url = "SIMULATED/v1", api_key = "sk-1", rates = "openai" }},
   {{ name = "impatient", kind = "openai", base_url = "SIMULATED/v1", api_key = "sk-1", idle_timeout_s = 0.4 }},
   {{ name = "locked-out", kind = "openai", base_url = "SIMULATED/v1", api_key = "sk-invalid" }},
+  {{ name = "locked-too", kind = "openai", base_url = "SIMULATED/v1", api_key = "sk-invalid" }},
   {{ name = "dead", kind = "openai", base_url = "http://127.0.0.1:CLOSED/v1", api_key = "sk-1" }},
   {{ name = "raw", kind = "openai-compatible", base_url = "RAW/v1", api_key = "sk-raw", rates = "openai", HEADERS }},
   {{ name = "raw-xai", kind = "openai-compatible", base_url = "RAW/v1", api_key = "sk-1", rates = "x-ai" }},
@@ -82,7 +83,7 @@ MODELS = {
     "cheapest": ["openai/gpt-4o", "openai/gpt-4o-mini"],
     "cheapest-dead": ["openai/gpt-4o", "dead/gpt-4o-mini"],
     "raw-first": ["raw/gpt-4o", "openai/gpt-4o-mini"],
-    "locked-first": ["locked-out/gpt-4o", "openai/gpt-4o-mini"],
+    "locked-first": ["locked-too/gpt-4o", "openai/gpt-4o-mini"],
     "raw-first-claude-second": ["raw/gpt-4o", "anthropic/claude-haiku-4-5"],
 }
 

@@ -198,7 +198,7 @@ def test_a_stream_that_falls_silent(gateway, books, dialect):
     assert b"stream_truncated" in body
     (attempt,) = books.attempts(1)
     check_estimated(attempt, "truncated")
-    assert "nothing arrived" in attempt.done.error
+    assert "no content arrived" in attempt.done.error
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
