@@ -104,12 +104,16 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         json_depth: deepest nesting of a request body.
         answer_bytes: largest answer of a provider that is not streamed.
         event_bytes: largest event of a stream.
+        stream_bytes: largest stream.
+        write_timeout_s: how long a client may leave its answer unread before it is taken for gone.
     """
 
     body_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 20 << 20
     json_depth: Annotated[int, msgspec.Meta(ge=4, le=200)] = 64
     answer_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 64 << 20
     event_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 16 << 20
+    stream_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 256 << 20
+    write_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

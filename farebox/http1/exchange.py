@@ -97,6 +97,8 @@ class Exchange:
         too_large: whether the body is larger than the server's limit.
         gone: whether the client has closed the connection, or its sending half of it.
         is_1_0: whether the client speaks HTTP/1.0, which knows no chunks.
+        heartbeat: what is sent in a stream that is silent for long, so that a client that has vanished is noticed;
+            b"": nothing.
     """
 
     __slots__ = (
@@ -107,6 +109,7 @@ class Exchange:
         "body",
         "gone",
         "headers",
+        "heartbeat",
         "is_1_0",
         "method",
         "path",
@@ -125,6 +128,7 @@ class Exchange:
         self.too_large: bool = False
         self.gone: bool = False
         self.is_1_0: bool = False
+        self.heartbeat: bytes = b""
 
     def when_gone(self, callback: Callable[[], None] | None) -> None:
         """Call back once when the client closes the connection before the answer is whole."""
@@ -176,6 +180,11 @@ class Exchange:
         if data:  # an empty chunk would be the last
             self._connection.write(data if self.is_1_0 else b"%x\r\n%s\r\n" % (len(data), data))
         return self._connection.paused is None
+
+    def beat(self) -> None:
+        """Send the heartbeat, where a stream is under way; it stands between two events, as every piece of it does."""
+        if self._state == 1:
+            self.offer(self.heartbeat)
 
     async def drained(self) -> None:
         """Return when the client can take more.

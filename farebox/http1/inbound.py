@@ -11,17 +11,17 @@ import socket
 import struct
 import sys
 from typing import Protocol
-from urllib.parse import unquote
 
 import httptools
 
+from farebox.http1.alive import watch_peer
 from farebox.http1.exchange import STATUS_LINES, ClientGone, Exchange, Refused, RequestHeaders
+from farebox.http1.head import HEAD_TOO_LARGE, NOT_HTTP, check_version, path_of
 from farebox.http1.limits import ServerLimits
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_NOT_HTTP = "The request is not valid HTTP/1.1."
-_HEAD_TOO_LARGE = "The request's headers are too large."
+_PATIENCE_S = 15.0  # of the kernel, beyond our own
 
 
 class Owner(Protocol):
@@ -66,6 +66,8 @@ class ClientConnection(asyncio.Protocol):
         self._begun: float = 0.0
         self._parted: float | None = None
         self._stalled: float = 0.0
+        self._wrote: bool = False  # since the last sweep
+        self._written: float = 0.0
         self.paused: asyncio.Future[None] | None = None
         self.since: float = self._loop.time()
 
@@ -75,6 +77,7 @@ class ClientConnection(asyncio.Protocol):
         """Begin to serve a client."""
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio.Transport
         self._transport.set_write_buffer_limits(self._limits.high_water_bytes)
+        watch_peer(transport, self._limits.write_stall_s + _PATIENCE_S)
         self._server.adopt(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -118,10 +121,10 @@ class ClientConnection(asyncio.Protocol):
                 self._refuse(500, "Internal error.")
         except httptools.HttpParserError:
             if not self._deaf:
-                self._refuse(400, _NOT_HTTP)
+                self._refuse(400, NOT_HTTP)
         else:
             if self._unparsed > self._limits.head_bytes:
-                self._refuse(431, _HEAD_TOO_LARGE)
+                self._refuse(431, HEAD_TOO_LARGE)
 
     # What the parser calls.
 
@@ -159,11 +162,11 @@ class ClientConnection(asyncio.Protocol):
             self._unparsed + self._slack > self._limits.head_bytes
             and len(self._url) + headers.count_bytes() > self._limits.head_bytes
         ):
-            raise Refused(431, _HEAD_TOO_LARGE)
+            raise Refused(431, HEAD_TOO_LARGE)
         self._unparsed = 0
-        self._check_version(exchange)
+        check_version(exchange, self._parser.get_http_version())
         exchange.method = self._parser.get_method().decode("latin-1")
-        exchange.path = _path_of(self._url)
+        exchange.path = path_of(self._url)
         if not self._parser.should_keep_alive():
             exchange.refuse_keep_alive()
         declared = headers.get("content-length")
@@ -206,6 +209,7 @@ class ClientConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Hand bytes to the transport; they are lost if the client has gone."""
+        self._wrote = True
         if not self._transport.is_closing():
             self._transport.write(data)
 
@@ -249,8 +253,11 @@ class ClientConnection(asyncio.Protocol):
     # What the server calls.
 
     def sweep(self, now: float) -> None:
-        """Close the connection if something takes too long."""
+        """Close the connection if something takes too long; show a client of a silent stream that it is alive."""
         limits = self._limits
+        if self._wrote:
+            self._wrote = False
+            self._written = now
         if self.paused is not None and now - self._stalled > limits.write_stall_s:
             self._transport.abort()
         elif self._parted is not None:
@@ -259,7 +266,10 @@ class ClientConnection(asyncio.Protocol):
         elif self._transport.is_closing():
             if now - self.since > limits.write_stall_s:
                 self._transport.abort()  # the client does not take the rest of its answer
-        elif self._current is None and not self._waiting and self._is_late(now):
+        elif self._current is not None:
+            if self.paused is None and now - self._written >= limits.heartbeat_s:
+                self._current.beat()
+        elif not self._waiting and self._is_late(now):
             self._transport.abort()
 
     @property
@@ -302,21 +312,6 @@ class ClientConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._declined = True
         self.data_received(head.encode("latin-1") + rest)
-
-    def _check_version(self, exchange: Exchange) -> None:
-        """Refuse what is neither HTTP/1.1 with one host (RFC 9112, 3.2) nor HTTP/1.0."""
-        version = self._parser.get_http_version()
-        host = exchange.headers.get("host")
-        if version == "1.0":
-            exchange.is_1_0 = True
-            if exchange.headers.get("transfer-encoding") is not None:
-                raise Refused(400, _NOT_HTTP)  # RFC 9112, 6.1: its framing is faulty
-        elif version != "1.1":
-            raise Refused(505, "This server speaks HTTP/1.1.")
-        elif host is None:
-            raise Refused(400, "The request has no host header.")
-        if host is not None and "," in host:
-            raise Refused(400, "The request has more than one host.")
 
     def _is_late(self, now: float) -> bool:
         """Return whether a request, or the next one, takes too long to arrive."""
@@ -390,11 +385,3 @@ class ClientConnection(asyncio.Protocol):
         if not self._transport.is_closing():
             self.write(farewell)
             self._transport.write_eof()
-
-
-def _path_of(url: bytes) -> str:
-    """Return the path of a request's target, percent-decoded; the target may be a whole URL (RFC 9112, 3.2.2)."""
-    path = url.partition(b"?")[0].decode("latin-1")
-    if path[0] != "/" and "://" in path:
-        path = "/" + path.partition("://")[2].partition("/")[2]
-    return unquote(path) if "%" in path else path

@@ -15,6 +15,7 @@ class ServerLimits(msgspec.Struct, frozen=True):
         body_rate_bytes: slowest rate of a long body, in bytes a second.
         idle_s: between two requests.
         write_stall_s: how long a client may leave more than it can be written ahead untaken.
+        heartbeat_s: of silence in a stream, until the client gets a heartbeat.
         linger_s: how long to read on after a refusal, so that it reaches a client that is still sending.
         sweep_s: how often the time limits are looked at.
     """
@@ -27,8 +28,14 @@ class ServerLimits(msgspec.Struct, frozen=True):
     body_rate_bytes: int = 1 << 10
     idle_s: float = 75.0
     write_stall_s: float = 60.0
+    heartbeat_s: float = 15.0
     linger_s: float = 5.0
     sweep_s: float = 1.0
+
+
+def limit_clients(write_stall_s: float) -> ServerLimits:
+    """Return the usual limits, but for how long a client may leave its answer untaken; it is kept to a tenth of it."""
+    return ServerLimits(write_stall_s=write_stall_s, sweep_s=max(0.01, min(1.0, write_stall_s / 10)))
 
 
 class TimeLimits(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import httptools
 
+from farebox.http1.alive import watch_peer
 from farebox.http1.limits import PoolLimits, TimeLimits
 
 Sink = Callable[[bytes], bool]
@@ -12,7 +13,7 @@ Sink = Callable[[bytes], bool]
 
 # What a piece of a body costs beside its bytes: a stream of tiny pieces must not take many times its size.
 _PIECE_BYTES = 64
-
+_UNACKNOWLEDGED_S = 60.0
 
 Progress = Callable[[], int]
 """Returns how much content an answer has had so far."""
@@ -160,6 +161,7 @@ class ProviderConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio.Transport
+        watch_peer(transport, _UNACKNOWLEDGED_S)
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes of the answer; where none is due, give the connection up."""

@@ -11,6 +11,11 @@ import msgspec
 
 BOM = b"\xef\xbb\xbf"
 MAX_EVENT_BYTES = 1 << 20
+# What keeps a silent stream alive, by dialect: a comment; Anthropic's own event for it.
+HEARTBEATS: dict[str, bytes] = {
+    "openai": b": farebox\n\n",
+    "anthropic": b'event: ping\ndata: {"type": "ping"}\n\n',
+}
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _LF, _CR = 0x0A, 0x0D
 
