@@ -156,8 +156,8 @@ class Upstream:
     """
 
     def __init__(self, origin: Origin, limits: TimeLimits, pool: PoolLimits | None = None) -> None:
-        self.origin: Origin = origin
-        self.limits: TimeLimits = limits
+        self._origin = origin
+        self._limits = limits
         self._pool = pool or PoolLimits()
         self._loop = asyncio.get_running_loop()
         self._tls: ssl.SSLContext | None = None
@@ -165,7 +165,6 @@ class Upstream:
             self._tls = ssl.create_default_context()
             self._tls.set_alpn_protocols(["http/1.1"])
         self._idle: list[ProviderConnection] = []
-        self._is_retired: bool = False
         self._busy: set[ProviderConnection] = set()
         # A limit is kept to a twentieth of it.
         self._sweep_s: float = max(_SHORTEST_SWEEP_S, min(self._pool.sweep_s, limits.shortest_s / 20))
@@ -199,16 +198,16 @@ class Upstream:
             NeverSent: where none comes about.
         """
         try:
-            async with asyncio.timeout(self.limits.connect_s) as limit:
+            async with asyncio.timeout(self._limits.connect_s) as limit:
                 _, connection = await self._loop.create_connection(
                     lambda: ProviderConnection(self._loop, self._pool),
-                    self.origin.host,
-                    self.origin.port,
+                    self._origin.host,
+                    self._origin.port,
                     ssl=self._tls,
                 )
         except (OSError, UnicodeError) as error:  # late, refused, unknown host, TLS, a name that can be no host
             if limit.expired():
-                raise NeverSent(f"no connection within {self.limits.connect_s:g} s") from None
+                raise NeverSent(f"no connection within {self._limits.connect_s:g} s") from None
             raise NeverSent(f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}") from error
         if connection.closed:
             raise NeverSent("the connection was closed before anything was sent")
@@ -219,7 +218,7 @@ class Upstream:
         """Take a connection back whose answer was read whole."""
         self._busy.discard(connection)
         connection.rest()
-        if len(self._idle) < self._pool.size and not self._is_retired:
+        if len(self._idle) < self._pool.size:
             self._idle.append(connection)
         else:
             connection.transport.close()
@@ -228,13 +227,6 @@ class Upstream:
         """Close a connection whose answer was not read whole."""
         self._busy.discard(connection)
         connection.transport.abort()
-
-    def retire(self) -> None:
-        """Close connections as soon as their answers are read; no new request will come."""
-        self._is_retired = True
-        for connection in self._idle:
-            connection.transport.abort()
-        self._idle.clear()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -249,7 +241,7 @@ class Upstream:
         for connection in list(self._busy):
             if connection.complete:
                 continue  # what is left takes only ourselves
-            late = connection.find_late(now, self.limits)
+            late = connection.find_late(now, self._limits)
             if late:
                 connection.fail(BrokeOff(late, timed_out=True))
         kept: list[ProviderConnection] = []
@@ -259,6 +251,4 @@ class Upstream:
             else:
                 kept.append(connection)
         self._idle = kept
-        if self._is_retired and not self._busy:
-            return
         self._sweeper = self._loop.call_later(self._sweep_s, self._sweep)
