@@ -42,10 +42,15 @@ class Listener:
         ids: source of call ids.
         ring: returns the current snapshot of keys.
         once: serves calls with an idempotency key, or None where those are passed over.
+
+    Attributes:
+        edges: what calls are answered with from now on.
+        stale: returns why the configuration's files are not in force as they are, or "".
     """
 
     def __init__(self, edges: Edges, ids: IdSource, ring: Callable[[], KeyRing], once: Once | None) -> None:
-        self._edges = edges
+        self.edges: Edges = edges
+        self.stale: Callable[[], str] = str
         self._ids = ids
         self._ring = ring
         self._once = once
@@ -55,8 +60,8 @@ class Listener:
 
     async def answer(self, exchange: Exchange) -> None:
         """Answer one request."""
-        received_ns = self._edges.clock.monotonic_ns()
-        call_id = self._ids.call_id(self._edges.clock.now_ns())
+        received_ns = self.edges.clock.monotonic_ns()
+        call_id = self._ids.call_id(self.edges.clock.now_ns())
         self.in_flight += 1
         try:
             operation = CALLS.get(exchange.path)
@@ -80,10 +85,10 @@ class Listener:
             raise Unavailable("This gateway is shutting down. Try again.", code="shutting_down", retry_after_s=1)
         caller = self._identify(headers)
         if exchange.too_large:
-            raise _too_large(self._edges.limits.body_bytes)
+            raise _too_large(self.edges.limits.body_bytes)
         if headers.get("content-encoding", "identity") != "identity":
             raise BadRequest("Compressed bodies are not accepted. Send the body without content-encoding.")
-        asked = READINGS[operation].request(parse_object(exchange.body, self._edges.limits.json_depth))
+        asked = READINGS[operation].request(parse_object(exchange.body, self.edges.limits.json_depth))
         tags = headers.get("x-farebox-tags")
         if tags:
             asked = msgspec.structs.replace(asked, tags=asked.tags | _read_tags(tags))
@@ -92,7 +97,7 @@ class Listener:
         inbound = Inbound(call_id, caller.key, caller.name, received_ns, headers, caller.team, caller.project)
         key = headers.get(HEADER)
         if key is None or self._once is None:
-            await serve(self._edges, inbound, asked, exchange)
+            await serve(self.edges, inbound, asked, exchange)
         else:
             await self._once.serve(key, inbound, asked, exchange)
 
@@ -108,7 +113,7 @@ class Listener:
         if exchange.method != "GET":
             raise MethodNotAllowed(f"{path[:200]} is read with GET.")
         self._identify(exchange.headers)
-        routes = self._edges.routes
+        routes = self.edges.routes
         as_anthropic = _dialect(exchange) == "anthropic"
         if path == "/v1/models":
             body = anthropic_models(routes) if as_anthropic else openai_models(routes)
@@ -118,8 +123,13 @@ class Listener:
         return exchange.respond(200, [JSON, request_id, ("x-farebox-call", call_id)], encode(body))
 
     def _ready(self, exchange: Exchange) -> None:
-        ready = not self.stopping and self._edges.journal.admitting
-        body = {"status": "ready" if ready else "unavailable", "journal": "ok" if ready else "stopping or full"}
+        ready = not self.stopping and self.edges.journal.admitting
+        stale = self.stale()
+        body = {
+            "status": "ready" if ready else "unavailable",
+            "journal": "ok" if ready else "stopping or full",
+            "configuration": f"stale: {stale}" if stale else "ok",
+        }
         exchange.respond(200 if ready else 503, [JSON], encode(body))
 
     def _identify(self, headers: HeaderReader) -> Caller:

@@ -17,13 +17,14 @@ from farebox.books.ingest import ingest_once
 from farebox.books.parquet import BooksFailed
 from farebox.books.sweep import DeathWatch, sweep, sweep_again
 from farebox.budgets.authority import Authority, Reported, StoreUnavailable
+from farebox.errors import FareboxError
 from farebox.journal.record import Done, Sent
 from farebox.meter import lost
 from farebox.prices.book import PriceBook
 from farebox.state.archive import use_book
 from farebox.state.budget_tables import budgets_of
 from farebox.state.ledger_authority import open_authority
-from farebox.state.settings import Settings, load_settings
+from farebox.state.settings import Settings, load_settings, stamp_of
 
 _TICK_S = 5.0  # reports bring the books up to date themselves; larger passes cost half as much a call
 _LOOK_S = 0.5  # how soon a dead worker's slices return
@@ -53,13 +54,21 @@ class Office:
         self._data_dir = settings.data_dir
         self._authority = authority
         self._alarm = alarm
-        book = use_book(settings.data_dir, settings.price_files)
-        self._budgets = budgets_of(settings.config, book, time.time_ns())
-        self._aligned: bool = False
-        self._assume = partial(assume_lost, book)
+        self.configure(settings)
         self._watch = DeathWatch(settings.data_dir)
         self._due: dict[str, float] = {}
         self._lost: bool = False
+
+    def configure(self, settings: Settings) -> None:
+        """Go by settings: their prices, and their budgets, which are put into the ledger.
+
+        Raises:
+            ConfigError: where they cannot be used.
+        """
+        book = use_book(settings.data_dir, settings.price_files)
+        self._budgets = budgets_of(settings.config, book, time.time_ns())
+        self._assume = partial(assume_lost, book)
+        self._aligned: bool = False
 
     def look(self, now_s: float, *, last: bool = False) -> None:
         """Do what is due.
@@ -135,12 +144,15 @@ class Office:
 def main() -> None:
     """Work until SIGTERM or until the parent is gone; once more at the end."""
     os.nice(_NICE)
-    settings = load_settings(sys.argv[1])
+    spec = sys.argv[1]
+    settings = load_settings(spec)
+    stamp = stamp_of(spec, settings)
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # files are looked at all the time
     authority = open_authority(settings.data_dir, settings.config.spending.ledger or None)
     office = Office(settings, authority, Alarm())
     watched = [wake_read] if settings.life_fd is None else [wake_read, settings.life_fd]
@@ -148,8 +160,22 @@ def main() -> None:
     while not stopping:
         readable, _, _ = select.select(watched, [], [], _LOOK_S)
         stopping = bool(readable)
+        now = stamp_of(spec, settings)
+        if now != stamp:
+            stamp = now
+            settings = _read_anew(spec, settings, office)
         office.look(time.monotonic(), last=stopping)
     authority.close()
+
+
+def _read_anew(spec: str, before: Settings, office: Office) -> Settings:
+    """Return the changed settings, put in force; those before where the new ones cannot be, as workers tell."""
+    try:
+        settings = load_settings(spec)
+        office.configure(settings)
+    except FareboxError:
+        return before
+    return settings
 
 
 if __name__ == "__main__":

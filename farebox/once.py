@@ -50,7 +50,7 @@ class Once:
     """
 
     def __init__(self, edges: Edges, work: Work, store: AnswerStore, own_journal: Path, terms: Idempotency) -> None:
-        self._edges = edges
+        self.edges: Edges = edges
         self._work = work
         self._store = store
         self._journals: Path = own_journal.parent
@@ -71,17 +71,17 @@ class Once:
             Unavailable: where the store cannot be reached.
             CallError: as `line.serve` does.
         """
-        at_ns = self._edges.clock.now_ns()
+        at_ns = self.edges.clock.now_ns()
         claim = read_claim(key, asked, caller=inbound.key, call=inbound.id, writer=self._writer, at_ns=at_ns)
         found = await self._claim(claim)
         if found is not None:
             await _give_again(answer_of(found, claim), reply)
             return
-        journal = _Watched(self._edges.journal)
+        journal = _Watched(self.edges.journal)
         recorder = Recorder(reply, self._most_bytes)
         ending = Ending("lost")
         try:
-            await self._work(msgspec.structs.replace(self._edges, journal=journal), inbound, asked, recorder)
+            await self._work(msgspec.structs.replace(self.edges, journal=journal), inbound, asked, recorder)
             ending = ending_of(journal.sent, journal.ended, recorder.answer())
             if ending.state == "answered" and recorder.is_too_large:
                 ending = Ending("unkept")
@@ -98,10 +98,10 @@ class Once:
         while True:
             for claim, ending in list(self._untold.values()):
                 await self._try_telling(claim, ending)
-            if self._edges.clock.monotonic_ns() >= forget_at_ns:
+            if self.edges.clock.monotonic_ns() >= forget_at_ns:
                 try:
-                    await self._ask(self._store.forget, self._edges.clock.now_ns() - self._keep_ns)
-                    forget_at_ns = self._edges.clock.monotonic_ns() + _HOUR_NS
+                    await self._ask(self._store.forget, self.edges.clock.now_ns() - self._keep_ns)
+                    forget_at_ns = self.edges.clock.monotonic_ns() + _HOUR_NS
                 except Unavailable:
                     forget_at_ns = 0
             await asyncio.sleep(_TICK_S)
@@ -143,7 +143,7 @@ class Once:
         except OSError:
             return None
         if fate == "unknown":
-            return Ending("lost") if self._edges.clock.now_ns() - claim.at_ns > _LONGEST_NS else None
+            return Ending("lost") if self.edges.clock.now_ns() - claim.at_ns > _LONGEST_NS else None
         return {"alive": None, "unsent": Ending(None), "sent": Ending("lost")}[fate]
 
     async def _tell(self, claim: Claim, ending: Ending) -> None:
@@ -171,7 +171,7 @@ class Once:
         Raises:
             Unavailable: where it does not answer, or did not a moment ago.
         """
-        clock = self._edges.clock
+        clock = self.edges.clock
         if clock.monotonic_ns() < self._silent_until_ns:
             raise unavailable()
         try:

@@ -57,6 +57,7 @@ class Supervisor:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_soon)
+        signal.signal(signal.SIGHUP, self._reload)
         waiting = [self._start_worker(worker) for worker in self._workers]
         self._office.start(self._life_read)
         deadline_s = time.monotonic() + _START_S
@@ -110,6 +111,12 @@ class Supervisor:
         if time.monotonic() - child.started_s < _FAST_DEATH_S:
             time.sleep(_BACKOFF_S)
         child.start(self._life_read)
+
+    def _reload(self, *_: object) -> None:
+        """Tell the workers to read the configuration again at once."""
+        for worker in self._workers:
+            if worker.process.poll() is None:
+                worker.process.send_signal(signal.SIGHUP)
 
     def _stop_soon(self, *_: object) -> None:
         self._stopping = True

@@ -18,12 +18,9 @@ from farebox.alarm import Alarm
 from farebox.aside import Aside
 from farebox.auth import KeyRing
 from farebox.clock import Clock, SystemClock
-from farebox.config.providers import Provider
 from farebox.config.tables import Config
 from farebox.edges import Edges
 from farebox.errors import FareboxError, Unavailable
-from farebox.health.vitals import Health
-from farebox.http1.client import Origin, TimeLimits, Upstream
 from farebox.http1.limits import limit_clients
 from farebox.http1.server import HttpServer
 from farebox.ids import IdSource
@@ -32,11 +29,8 @@ from farebox.journal.writer import JournalWriter
 from farebox.line import serve
 from farebox.listen import Listener
 from farebox.once import Once
-from farebox.pace.pacer import Pacer
-from farebox.route import Routes, address_of
-from farebox.routing.router import Router
+from farebox.reload import Builder, Reloader, Tools
 from farebox.state.answers import open_answers
-from farebox.state.archive import use_book
 from farebox.state.keys import KeyStore, load_pepper
 from farebox.state.ledger_authority import open_authority
 from farebox.state.settings import Settings, load_settings
@@ -58,6 +52,12 @@ class KeyWatch:
         self._version: int = store.version()
         self._ring: KeyRing = store.snapshot(config.keys)
         self._checked_ns: int = clock.monotonic_ns()
+
+    def configure(self, config: Config) -> None:
+        """Take over the keys of a changed configuration."""
+        if config.keys != self._config.keys:
+            self._config = config
+            self._ring = self._store.snapshot(config.keys)
 
     def ring(self) -> KeyRing:
         """Return the current snapshot.
@@ -83,12 +83,16 @@ class KeyWatch:
                 print(f"farebox: state.db cannot be read: {error}", file=sys.stderr, flush=True)
 
 
-async def run(settings: Settings) -> None:
-    """Serve until SIGTERM, or until the parent is gone."""
+async def run(spec: str) -> None:
+    """Serve until SIGTERM, or until the parent is gone.
+
+    Args:
+        spec: what stands on the command line.
+    """
+    settings = load_settings(spec)
     clock = SystemClock()
     ids = IdSource()
-    config = settings.config
-    data_dir = settings.data_dir
+    config, data_dir = settings.config, settings.data_dir
     journal = JournalWriter(data_dir / "journal", ids.instance, clock)
     stopped = asyncio.Event()
     alarm = Alarm()
@@ -101,33 +105,34 @@ async def run(settings: Settings) -> None:
     authority = open_authority(data_dir, config.spending.ledger or None)
     treasury = Treasury(authority, journal.directory.name, clock, alarm, stopped.set)
     await treasury.refresh()
-    store = KeyStore(data_dir, load_pepper(data_dir, os.environ.get("FAREBOX_PEPPER")))
-    watch = KeyWatch(store, config, clock)
-    edges = _make_edges(settings, clock, alarm, journal, treasury, flusher)
+    watch = KeyWatch(KeyStore(data_dir, load_pepper(data_dir, os.environ.get("FAREBOX_PEPPER"))), config, clock)
+    aside = Aside()
+    builder = Builder(Tools(alarm, clock, journal, treasury, flusher, aside), asyncio.get_running_loop())
+    edges = builder.first(settings)
     once = _open_once(settings, edges, journal.directory)
     listener = Listener(edges, ids, watch.ring, once)
+
+    def adopt(settings: Settings, edges: Edges) -> None:
+        watch.configure(settings.config)
+        listener.edges = edges
+        if once is not None:
+            once.edges = edges
+
+    reloader = Reloader(spec, settings, edges, builder, adopt)
+    listener.stale = lambda: reloader.stale
     server = HttpServer(listener.answer, config.limits.body_bytes, limit_clients(config.limits.write_timeout_s))
     await server.listen(config.host, settings.port, _BACKLOG)
-    jobs = [watch.run(), _flush_journal(flusher), treasury.run(), *([once.run()] if once else [])]
+    jobs = [watch.run(), _flush_journal(flusher), treasury.run(), reloader.run(), *([once.run()] if once else [])]
     background = [asyncio.create_task(job) for job in jobs]
-    gc.collect()
-    gc.freeze()  # what start-up made stays: no later collection walks it again
-    _watch_for_stop(settings, stopped)
     _announce(settings)
+    _watch_for_stop(settings, stopped)
     await stopped.wait()
     listener.stopping = True
     server.stop_listening()
-    if listener.in_flight:
-        try:
-            await asyncio.wait_for(listener.idle.wait(), settings.grace_s)
-        except TimeoutError:
-            print(f"farebox: {listener.in_flight} calls cut at the end of the grace period", file=sys.stderr)
-    await edges.aside.finish(settings.grace_s)
-    for task in background:
-        task.cancel()
-    await asyncio.gather(*background, return_exceptions=True)
+    await _finish_calls(listener, aside, settings.grace_s)
+    await _end_all(background)
     await server.close()
-    for upstream in edges.upstreams.values():
+    for upstream in listener.edges.upstreams.values():
         await upstream.close()
     await treasury.sync(everything=True)
     await asyncio.to_thread(authority.close)
@@ -139,32 +144,20 @@ async def run(settings: Settings) -> None:
         on_disk_failure(error)
 
 
-def _make_edges(
-    settings: Settings, clock: Clock, alarm: Alarm, journal: JournalWriter, treasury: Treasury, flusher: Flusher
-) -> Edges:
-    """Return what the line reaches the world through."""
-    config = settings.config
-    book = use_book(settings.data_dir, settings.price_files)
-    routes = Routes(config)
-    health = Health(config.breaker, config.retries)
-    pacer = Pacer(config, settings.workers, clock, asyncio.get_running_loop().call_later)
-    return Edges(
-        alarm=alarm,
-        clock=clock,
-        journal=journal,
-        book=book,
-        routes=routes,
-        router=Router(config, routes, book, health, room=pacer.wait_for),
-        upstreams={provider.name: _upstream(provider) for provider in config.providers},
-        limits=config.limits,
-        treasury=treasury,
-        spending=config.spending,
-        durable=flusher if config.journal.durability == "power" else None,
-        health=health,
-        retries=config.retries,
-        aside=Aside(),
-        pacer=pacer,
-    )
+async def _end_all(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _finish_calls(listener: Listener, aside: Aside, grace_s: float) -> None:
+    """Return when no call and nothing beside the calls is under way, or the grace period is over."""
+    if listener.in_flight:
+        try:
+            await asyncio.wait_for(listener.idle.wait(), grace_s)
+        except TimeoutError:
+            print(f"farebox: {listener.in_flight} calls cut at the end of the grace period", file=sys.stderr)
+    await aside.finish(grace_s)
 
 
 def _open_once(settings: Settings, edges: Edges, own_journal: Path) -> Once | None:
@@ -174,20 +167,6 @@ def _open_once(settings: Settings, edges: Edges, own_journal: Path) -> Once | No
         return None
     answers = open_answers(settings.data_dir, config.spending.ledger or None)
     return Once(edges, serve, answers, own_journal, config.idempotency)
-
-
-def _upstream(provider: Provider) -> Upstream:
-    address = address_of(provider)
-    port = address.port or (443 if address.scheme == "https" else 80)
-    return Upstream(
-        Origin(address.scheme, address.hostname or "", port),
-        TimeLimits(
-            provider.connect_timeout_s,
-            provider.idle_timeout_s,
-            provider.total_timeout_s,
-            provider.first_token_timeout_s,
-        ),
-    )
 
 
 async def _flush_journal(flusher: Flusher) -> None:
@@ -200,6 +179,8 @@ async def _flush_journal(flusher: Flusher) -> None:
 
 def _announce(settings: Settings) -> None:
     """Tell the parent that this worker listens."""
+    gc.collect()
+    gc.freeze()  # what start-up made stays: no later collection walks it again
     if settings.ready_fd is not None:
         os.write(settings.ready_fd, b"+")
         os.close(settings.ready_fd)
@@ -223,7 +204,7 @@ def _watch_for_stop(settings: Settings, stopped: asyncio.Event) -> None:
 def main() -> None:
     """Run one worker from the settings on the command line."""
     try:
-        uvloop.run(run(load_settings(sys.argv[1])))
+        uvloop.run(run(sys.argv[1]))
     except FareboxError as error:
         sys.exit(f"farebox: {error}")
 

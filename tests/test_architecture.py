@@ -26,6 +26,7 @@ RANKS = {
     "line": 12,
     "once": 13,
     "listen": 14,
+    "reload": 15,
     **dict.fromkeys(("worker", "office"), 16),
     "supervise": 17,
     "cli": 18,
@@ -65,7 +66,7 @@ IMPURE_IMPORTS = frozenset(
     {"asyncio", "socket", "ssl", "sqlite3", "duckdb", "httptools", "os", "pathlib", "time", "subprocess", "threading"}
 )
 LINE = (
-    *("worker", "listen", "line", "once", "send", "relay", "attempt", "edges"),
+    *("worker", "reload", "listen", "line", "once", "send", "relay", "attempt", "edges"),
     *("admit", "treasury", "pace", "health", "dispatch", "http1"),
 )
 OFFICE = ("office", "books", "analyse", "reprice", "present")

@@ -14,6 +14,7 @@ from farebox.journal.record import Done, Sent
 from farebox.meter import lost
 from farebox.prices.book import PriceBook
 from farebox.state.archive import use_book
+from farebox.state.pushed import list_pushed
 
 _WAIT_S = 5.0  # for an office that is ingesting; it is as good as doing it here
 
@@ -25,7 +26,7 @@ def freshen(data_dir: Path, config_path: Path | None) -> IngestReport:
 
     @cache
     def price_book() -> PriceBook:
-        return use_book(data_dir, price_files(config_path))
+        return use_book(data_dir, [*price_files(config_path), *list_pushed(data_dir)])
 
     def assume(sent: Sent) -> Done:
         return lost(price_book(), sent, time.time_ns())

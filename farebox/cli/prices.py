@@ -11,6 +11,9 @@ _COMMANDS: Commands = {
     "diff": ("prices_diff", "diff", "What differs between two price books."),
     "check": ("prices_check", "check", "Report overlaps, gaps, unreachable rows and float noise."),
     "rerate": ("prices_rerate", "rerate", "Price recorded attempts again and compare."),
+    "push": ("prices_push", "push", "Put prices in force in running gateways."),
+    "pushed": ("prices_push", "pushed", "List the prices that were pushed."),
+    "withdraw": ("prices_push", "withdraw_prices", "Take pushed prices out of force."),
     "import": ("prices_import", "import_prices", "Write the shipped cards anew from packaged open data."),
 }
 

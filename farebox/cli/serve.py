@@ -21,6 +21,7 @@ from farebox.state.budget_tables import budgets_of
 from farebox.state.keys import KeyStore, load_pepper
 from farebox.state.ledger_authority import LEDGER, open_authority
 from farebox.state.pricebook import load_book
+from farebox.state.pushed import list_pushed
 from farebox.state.settings import Spec, read_config
 from farebox.supervise import Supervisor, check_address, is_loopback
 
@@ -49,7 +50,7 @@ def serve(config_path: Path | None, data_dir: Path, host: str, port: int, worker
     address = host or config.host
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_access(config, address, data_dir)
-    _check_prices(config, path)
+    _check_prices(config, path, data_dir)
     check_address(address, port)
     caps = _align_budgets(config, path, data_dir)
     disk = _describe_disk(config, data_dir)
@@ -111,9 +112,9 @@ def _check_access(config: Config, address: str, data_dir: Path) -> None:
         )
 
 
-def _check_prices(config: Config, path: Path | None) -> None:
+def _check_prices(config: Config, path: Path | None, data_dir: Path) -> None:
     base = Path() if path is None else path.parent
-    check_endpoints(config, load_book([base / name for name in config.prices]))
+    check_endpoints(config, load_book([*(base / name for name in config.prices), *list_pushed(data_dir)]))
 
 
 def _align_budgets(config: Config, path: Path | None, data_dir: Path) -> str:

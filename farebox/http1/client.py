@@ -122,6 +122,10 @@ class Answer:
                 return None
             await connection.wait()
 
+    def break_off(self, detail: str) -> None:
+        """Close the connection in the middle of the answer; whoever reads it gets `BrokeOff` with this detail."""
+        self._connection.fail(BrokeOff(detail))
+
     async def pour(self, sink: Sink) -> bool:
         """Hand the body to a sink as it arrives, with no turn of the event loop between a read and its sink.
 
@@ -156,8 +160,8 @@ class Upstream:
     """
 
     def __init__(self, origin: Origin, limits: TimeLimits, pool: PoolLimits | None = None) -> None:
-        self._origin = origin
-        self._limits = limits
+        self.origin: Origin = origin
+        self.limits: TimeLimits = limits
         self._pool = pool or PoolLimits()
         self._loop = asyncio.get_running_loop()
         self._tls: ssl.SSLContext | None = None
@@ -165,6 +169,7 @@ class Upstream:
             self._tls = ssl.create_default_context()
             self._tls.set_alpn_protocols(["http/1.1"])
         self._idle: list[ProviderConnection] = []
+        self._is_retired: bool = False
         self._busy: set[ProviderConnection] = set()
         # A limit is kept to a twentieth of it.
         self._sweep_s: float = max(_SHORTEST_SWEEP_S, min(self._pool.sweep_s, limits.shortest_s / 20))
@@ -198,16 +203,16 @@ class Upstream:
             NeverSent: where none comes about.
         """
         try:
-            async with asyncio.timeout(self._limits.connect_s) as limit:
+            async with asyncio.timeout(self.limits.connect_s) as limit:
                 _, connection = await self._loop.create_connection(
                     lambda: ProviderConnection(self._loop, self._pool),
-                    self._origin.host,
-                    self._origin.port,
+                    self.origin.host,
+                    self.origin.port,
                     ssl=self._tls,
                 )
         except (OSError, UnicodeError) as error:  # late, refused, unknown host, TLS, a name that can be no host
             if limit.expired():
-                raise NeverSent(f"no connection within {self._limits.connect_s:g} s") from None
+                raise NeverSent(f"no connection within {self.limits.connect_s:g} s") from None
             raise NeverSent(f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}") from error
         if connection.closed:
             raise NeverSent("the connection was closed before anything was sent")
@@ -218,7 +223,7 @@ class Upstream:
         """Take a connection back whose answer was read whole."""
         self._busy.discard(connection)
         connection.rest()
-        if len(self._idle) < self._pool.size:
+        if len(self._idle) < self._pool.size and not self._is_retired:
             self._idle.append(connection)
         else:
             connection.transport.close()
@@ -227,6 +232,13 @@ class Upstream:
         """Close a connection whose answer was not read whole."""
         self._busy.discard(connection)
         connection.transport.abort()
+
+    def retire(self) -> None:
+        """Close connections as soon as their answers are read; no new request will come."""
+        self._is_retired = True
+        for connection in self._idle:
+            connection.transport.abort()
+        self._idle.clear()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -241,7 +253,7 @@ class Upstream:
         for connection in list(self._busy):
             if connection.complete:
                 continue  # what is left takes only ourselves
-            late = connection.find_late(now, self._limits)
+            late = connection.find_late(now, self.limits)
             if late:
                 connection.fail(BrokeOff(late, timed_out=True))
         kept: list[ProviderConnection] = []
@@ -251,4 +263,6 @@ class Upstream:
             else:
                 kept.append(connection)
         self._idle = kept
+        if self._is_retired and not self._busy:
+            return
         self._sweeper = self._loop.call_later(self._sweep_s, self._sweep)

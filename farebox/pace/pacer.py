@@ -11,7 +11,7 @@ from typing import Protocol
 
 from farebox.clock import Clock
 from farebox.config.providers import Provider
-from farebox.config.tables import Config
+from farebox.config.tables import Config, Pacing
 from farebox.errors import RateLimited
 from farebox.pace.bucket import Entry, Sliding, Told
 from farebox.pace.headers import Unit, read_limits, read_retry_after
@@ -52,6 +52,7 @@ class Shared:
     """
 
     def __init__(self, provider: Provider, workers: int) -> None:
+        self.provider: Provider = provider
         limits = provider.limits
         given: dict[Unit, int | None] = {
             "requests": limits.requests_per_minute,
@@ -264,23 +265,33 @@ class Pacer:
         self.later: Later = later
         self.workers: int = workers
         self.wait_ns: int = int(config.pacing.wait_s * _NS)
-        self._learns: bool = config.pacing.learn
+        self.pacing: Pacing = config.pacing
         self._limited: frozenset[str] = frozenset(
             each.name for each in config.providers if Shared(each, workers).is_limited
         )
         self._providers: dict[str, Provider] = {each.name: each for each in config.providers}
         self._shared: dict[tuple[str, str], Shared] = {}
-        self._lanes: dict[Id, Lane] = {}
+        self.lanes: dict[Id, Lane] = {}
 
     def find(self, id_: Id) -> Lane | None:
         """Return the lane of a target, by its provider, key and model, or None where no limit is known."""
-        lane = self._lanes.get(id_)
+        lane = self.lanes.get(id_)
         if lane is None and id_[0] in self._limited:
-            if len(self._lanes) >= _MOST_LANES:
+            if len(self.lanes) >= _MOST_LANES:
                 id_ = (*id_[:2], "*")  # clients may name any model: those that come late share a line
-                lane = self._lanes.get(id_)
+                lane = self.lanes.get(id_)
             return lane or self._open(id_)
         return lane
+
+    def take_over(self, before: "Pacer") -> None:
+        """Go on with the lanes of providers for which nothing changed."""
+        if before.pacing != self.pacing or before.workers != self.workers:
+            return
+        for id_, lane in before.lanes.items():
+            provider = self._providers.get(id_[0])
+            if provider is not None and provider.limits == lane.shared.provider.limits:
+                self.lanes[id_] = lane
+                self._shared[id_[:2]] = lane.shared
 
     def wait_for(self, id_: Id) -> int:
         """Return how long a small attempt would wait at a target, nanoseconds."""
@@ -289,11 +300,11 @@ class Pacer:
 
     def learn(self, id_: Id, ticket: Ticket | None, status: int, headers: Headers) -> None:
         """Take in what the head of an answer says; an answer without a word about limits leaves no trace."""
-        if not self._learns or status not in {_ANSWERED, _REFUSED}:
+        if not self.pacing.learn or status not in {_ANSWERED, _REFUSED}:
             return
-        lane = self._lanes.get(id_)
+        lane = self.lanes.get(id_)
         if lane is None:
-            if not _speaks_of_limits(status, headers) or len(self._lanes) >= _MOST_LANES:
+            if not _speaks_of_limits(status, headers) or len(self.lanes) >= _MOST_LANES:
                 return
             lane = self._open(id_)
         lane.learn(ticket, status, headers)
@@ -302,7 +313,7 @@ class Pacer:
         shared = self._shared.get(id_[:2])
         if shared is None:
             shared = self._shared[id_[:2]] = Shared(self._providers[id_[0]], self.workers)
-        lane = self._lanes[id_] = Lane(self, f"{id_[0]}/{id_[2]}", shared)
+        lane = self.lanes[id_] = Lane(self, f"{id_[0]}/{id_[2]}", shared)
         return lane
 
 

@@ -6,7 +6,7 @@ kept between calls is only what follows from the bytes.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from farebox.prices.tariff import Circumstances, Tariff, Terms
 from farebox.prices.windows import Timetable
 
 _SHORT = 12
+PUSHED = "pushed-"  # how the names of files begin whose prices replace those of the files before them
 
 
 class PriceBook:
@@ -45,7 +46,7 @@ class PriceBook:
         self.files |= {f"own/{number}/{_name(file)}": data for number, (file, data) in enumerate(own)}
         mine = [read_own(file, data) for file, data in own]
         common = [read_shared(f"{name}.toml", data) for name, data in sorted(shared.items())]
-        self._own: dict[str, Own] = _by_provider(mine)
+        self._own: dict[str, Own] = _by_provider(mine, [_name(file).startswith(PUSHED) for file, _ in own])
         self.calendars: dict[str, Calendar] = {
             calendar.id: calendar for part in (*common, *mine) for calendar in part.calendars
         }
@@ -190,10 +191,15 @@ def restore_book(files: Mapping[str, bytes]) -> PriceBook:
     return PriceBook(parts["shipped"], [(file, data) for _, file, data in sorted(own)], parts["shared"])
 
 
-def _by_provider(parts: Iterable[Own]) -> dict[str, Own]:
-    """Return what the user's files say of each provider."""
+def _by_provider(parts: Sequence[Own], pushed: Sequence[bool]) -> dict[str, Own]:
+    """Return what the user's files say of each provider; a pushed one replaces models of those before it."""
     found: dict[str, Own] = {}
-    for part in parts:
+    for part, replaces in zip(parts, pushed, strict=True):
+        ids = {(provider, model.id) for provider, model in part.models}
+        for provider, old in found.items():
+            if replaces:
+                kept = tuple([one for one in old.models if (provider, one[1].id) not in ids])
+                found[provider] = msgspec.structs.replace(old, models=kept)
         for kind in ("models", "uplifts", "schedules", "pools"):
             for provider, one in getattr(part, kind):
                 old = found.get(provider, Own())

@@ -95,6 +95,11 @@ class Router:
         self.habits: Habits = Habits()
         self.affinity: Affinity = Affinity()
 
+    def take_over(self, before: "Router") -> None:
+        """Go on with what was learned of answers and conversations."""
+        self.habits = before.habits
+        self.affinity = before.affinity
+
     def plan(self, asked: Asked, inbound: Inbound, now_ns: int, mono_ns: int) -> Route:
         """Return the targets of a call.
 

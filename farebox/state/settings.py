@@ -3,7 +3,9 @@
 Every process reads the configuration itself, so secrets stand neither on a command line nor in a file of ours.
 """
 
+import contextlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,9 +17,12 @@ from farebox.config.providers import Provider
 from farebox.config.tables import Config
 from farebox.errors import ConfigError
 from farebox.providers.profile import PROFILES
+from farebox.state.pushed import list_pushed
 
 DEFAULT_CONFIG = Path("farebox.toml")
 DEFAULT_DATA_DIR = Path("farebox-data")
+_SECRET_FILE = re.compile(r'["\']file:([^"\']+)["\']')
+Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -76,7 +81,7 @@ def load_settings(spec_json: str) -> Settings:
     base = Path(spec.config_path).parent if spec.config_path else Path()
     return Settings(
         config=config,
-        price_files=tuple(base / path for path in config.prices),
+        price_files=(*(base / path for path in config.prices), *list_pushed(Path(spec.data_dir))),
         data_dir=Path(spec.data_dir),
         port=spec.port,
         grace_s=spec.grace_s,
@@ -84,6 +89,26 @@ def load_settings(spec_json: str) -> Settings:
         life_fd=spec.life_fd,
         workers=spec.workers,
     )
+
+
+def stamp_of(spec_json: str, settings: Settings) -> Stamp:
+    """Return what changes whenever a file changes that the settings come from."""
+    config_path = msgspec.json.decode(spec_json).get("config_path") or ""
+    watched: list[Path] = [*settings.price_files, settings.data_dir / "prices"]
+    if config_path:
+        path = Path(config_path)
+        watched.append(path)
+        with contextlib.suppress(OSError, UnicodeDecodeError):  # when it is read in earnest, that is told
+            watched += [path.parent / name for name in _SECRET_FILE.findall(path.read_text(encoding="utf-8"))]
+    return tuple(_stat(path) for path in watched)
+
+
+def _stat(path: Path) -> tuple[str, int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path), 0, 0, 0
+    return str(path), found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def read_config(path: Path | None, environment: Mapping[str, str]) -> Config:
