@@ -1,9 +1,9 @@
 """Passes a provider's stream on to the client, event by event, and meters it on the way.
 
-Rules: nothing is sent to the client before the first event with meaning, so that an error there is a real
-error; after that nothing is ever retried or spliced. The protocol's own end, not the end of the connection,
-says that an answer is complete. An event goes out as the bytes that came in, unless it carries usage. An answer that
-outgrows the output cap which its hold was computed from is cut.
+Rules: nothing is sent to the client before the first content, so that whatever goes wrong until then is a real
+error or another target's answer; after that nothing is ever retried or spliced. The protocol's own end, not the end
+of the connection, says that an answer is complete. An event goes out as the bytes that came in, unless it carries
+usage. An answer that outgrows the output cap which its hold was computed from is cut.
 """
 
 import asyncio
@@ -54,38 +54,26 @@ async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
 
     Raises:
         Failed: where it fails before the client has seen anything.
-        BrokeOff: where the connection breaks before the first event.
+        BrokeOff: where the connection breaks, or a time limit ends it, before the first content.
     """
     kind = answer.header("content-type") or ""
     if "text/event-stream" not in kind:
         fail_garbage(attempt, f"a stream was asked for, the answer is {kind or 'of no type'}")
     stream = _Stream(attempt, answer)
-    pending = await stream.begin()
+    pending = await _begin(stream, reply)
+    if stream.client_gone:
+        return await _settle(stream, "client_gone")
     if not attempt.wins():
         await stream.drain()
         attempt.received_ns = attempt.edges.clock.monotonic_ns()
         attempt.put_done("outpaced", stream.price(), final=False)
-        return
+        return None
     reply.start_stream(200, [*STREAM_HEADERS, *attempt.headers(answer, None)])
-    gone = False
-    task = asyncio.current_task()
-    assert task is not None, "an answer is relayed in a task"
-
-    def cancel() -> None:
-        nonlocal gone
-        gone = True
-        task.cancel()
-
-    if not attempt.target.drains:
-        reply.when_gone(cancel)
+    if attempt.is_cut_short:
+        reply.when_gone(stream.hang_up)
     outcome: Outcome = "lost"
     try:
         outcome = await _pass_on(stream, pending, reply)
-    except asyncio.CancelledError:
-        if not gone:
-            raise  # the worker is being stopped, not the client gone
-        task.uncancel()
-        outcome = "client_gone"
     except ClientGone:
         outcome = "client_gone"
     finally:
@@ -94,6 +82,27 @@ async def relay(attempt: Attempt, answer: Answer, reply: Reply) -> None:
             attempt.put_done("lost", stream.price())
     if outcome == "client_gone" and attempt.target.drains:
         await stream.drain()
+    return await _settle(stream, outcome)
+
+
+async def _begin(stream: "_Stream", reply: Reply) -> bytes:
+    """Read up to the first content; a client that leaves meanwhile ends it, where that ends what it costs."""
+    attempt = stream.attempt
+    if attempt.is_cut_short and attempt.claim is None:  # of several attempts none speaks for the client yet
+        reply.when_gone(stream.hang_up)
+    try:
+        return await stream.begin()
+    except BrokeOff:
+        if not stream.client_gone:
+            raise
+        return b""
+    finally:
+        reply.when_gone(None)
+
+
+async def _settle(stream: "_Stream", outcome: Outcome) -> None:
+    """Put the end of a stream on record."""
+    attempt = stream.attempt
     attempt.received_ns = attempt.edges.clock.monotonic_ns()
     attempt.put_done(outcome, stream.price())
     await attempt.flush_done()
@@ -124,8 +133,8 @@ async def _pass_on(stream: "_Stream", pending: bytes, reply: Reply) -> Outcome:
         stream.answered.error = error.message
         await reply.send(render_event(stream.attempt.asked.dialect, error, stream.attempt.inbound.id))
         return "cut"
-    except (BrokeOff, EventTooLarge, UpstreamFailed) as error:
-        stream.answered.error = stream.answered.error or str(error)[:500]
+    except _ENDS_EARLY as error:
+        stream.end_early(error)
         tail = b""
         complete = stream.answered.complete
     outcome: Outcome = "ok" if complete else "error" if stream.error_passed_on else "truncated"
@@ -134,6 +143,14 @@ async def _pass_on(stream: "_Stream", pending: bytes, reply: Reply) -> Outcome:
     if tail:
         await reply.send(tail)
     return outcome
+
+
+class _StreamTooLarge(ValueError):
+    """The stream is larger than the limit."""
+
+
+_ENDS_EARLY = (BrokeOff, EventTooLarge, UpstreamFailed, _StreamTooLarge)
+_UNREADABLE = (EventTooLarge, UpstreamFailed, _StreamTooLarge)
 
 
 class _Overgrown(CallError):
@@ -152,11 +169,16 @@ class _Stream:
         self.answered = attempt.answered
         self.error_passed_on: bool = False
         self.failure: Exception | None = None
+        self.ended_by: Exception | None = None
+        self.client_gone: bool = False
         self.priced: Priced | None = None
         read_event = attempt.outgoing.reading.event
         assert read_event is not None, "an operation that streams can be read as events"
         self._read_event = read_event
         self._decoder = SseDecoder(attempt.edges.limits.event_bytes)
+        self._left_bytes: int = attempt.edges.limits.stream_bytes
+        self._has_begun: bool = False  # anything but pings and errors was seen
+        self._has_ended: bool = False
         translation = attempt.outgoing.translation
         asked = attempt.asked
         self._translator = (
@@ -176,6 +198,22 @@ class _Stream:
         """Whether the protocol's own end was seen; a finish reason and a clean end of the body say the same."""
         return self.answered.complete or (bool(self.answered.finish) and not self.answered.error)
 
+    def hang_up(self) -> None:
+        """End the provider's stream: nobody reads it any more."""
+        self.client_gone = True
+        self.answer.break_off("the client has gone")
+
+    def end_early(self, error: Exception) -> None:
+        """Take down why the provider's stream is not whole.
+
+        Raises:
+            ClientGone: where that is why.
+        """
+        if self.client_gone:
+            raise ClientGone from error
+        self.ended_by = error
+        self.answered.error = self.answered.error or str(error)[:500]
+
     async def begin(self) -> bytes:
         """Read up to the first content and return what the client gets first.
 
@@ -186,54 +224,70 @@ class _Stream:
         held_bytes = 0
         while True:
             chunk = await self.answer.next_chunk()
-            if chunk is None:
-                out.append(self.finish())
-                if not self.is_complete:
-                    fail_garbage(self.attempt, "the stream ended before its first event")
-                break
-            held_bytes += len(chunk)
+            held_bytes += len(chunk or b"")
             try:
-                for event in self._decoder.feed(chunk):
-                    out.append(self._take_event(event))
-                    self._refuse_first(event)
-            except (EventTooLarge, UpstreamFailed) as error:
+                for event in self._rest() if chunk is None else self._split(chunk):
+                    out.append(self._take_first(event))  # noqa: PERF401 - those before a failure are kept
+            except _UNREADABLE as error:
                 if not self.answered.content_events:
                     fail_garbage(self.attempt, str(error))
                 self.failure = error
+            if chunk is None:
+                out.append(self.finish())
+                if not self.is_complete and not self.answered.content_events:
+                    fail_garbage(self.attempt, "the stream ended before its first content")
+                break
             if self.answered.content_events or self.is_complete or self.failure or held_bytes > _HELD_BYTES:
                 break
         return b"".join(out)
 
-    def _refuse_first(self, event: Event) -> None:
-        """Turn an error before anything that may be billed into an answer of its own."""
+    def _take_first(self, event: Event) -> bytes:
+        """Take an event in; an error before any content becomes an answer of its own.
+
+        It is free like any other refusal, unless the provider had begun: then its prompt may be billed.
+        """
+        out = self._take_event(event)
         answered = self.answered
         if answered.error and not answered.content_events:
-            priced = UNBILLED if answered.usage is None else self.price()
+            priced = self.price() if self._has_begun else UNBILLED
             refuse(self.attempt, self.answer, _status_of(event.data), event.data, priced)
+        self._has_begun = self._has_begun or (bool(event.data) and b'"ping"' not in event.data)
+        return out
 
     def take(self, chunk: bytes) -> bytes:
         """Take bytes in; return what goes to the client, up to the event that cannot be read: see `failure`."""
         pieces: list[bytes] = []
         try:
-            events = self._decoder.feed(chunk)
+            events = self._split(chunk)
             if len(events) == 1:
                 return self._take_event(events[0])
             for event in events:
                 pieces.append(self._take_event(event))  # noqa: PERF401 - those before a failure are kept
-        except (EventTooLarge, UpstreamFailed) as error:
+        except _UNREADABLE as error:
             self.failure = error
         return b"".join(pieces)
 
     def finish(self) -> bytes:
         """Take the end of the body in; return what goes to the client."""
-        rest = self._decoder.rest()
-        out = b""
-        if rest.strip():
-            # Some servers leave out the empty line after the last event.
-            out = b"".join(map(self._take_event, self._decoder.feed(b"\n\n")))
+        if self._has_ended:
+            return b""
+        self._has_ended = True
+        out = b"".join(map(self._take_event, self._rest()))
         if self._translator is not None:
             out += b"".join(self._translator.finish())
         return out
+
+    def _split(self, chunk: bytes) -> list[Event]:
+        """Return the events that end in a chunk."""
+        self._left_bytes -= len(chunk)
+        if self._left_bytes < 0:
+            most = self.attempt.edges.limits.stream_bytes
+            raise _StreamTooLarge(f"the stream is larger than {most} bytes (limits.stream_bytes)")
+        return self._decoder.feed(chunk)
+
+    def _rest(self) -> list[Event]:
+        """Return the last event where its empty line is missing: some servers leave it out."""
+        return self._decoder.feed(b"\n\n") if self._decoder.rest().strip() else []
 
     def _take_event(self, event: Event) -> bytes:
         answered = self.answered
@@ -263,10 +317,12 @@ class _Stream:
         )
 
     def cut_event(self) -> bytes:
-        """Return the error event that ends a stream which the provider broke off."""
-        error = UpstreamFailed(
-            "The provider broke off its answer. What was received is incomplete.", code="stream_truncated"
-        )
+        """Return the error event that ends a stream which is not whole: whose doing it was, and why."""
+        ended_by = self.ended_by
+        ours = ended_by is not None and not (isinstance(ended_by, BrokeOff) and not ended_by.timed_out)
+        what = "The provider's answer was cut" if ours else "The provider broke off its answer"
+        detail = f": {ended_by}" if ended_by is not None else ""
+        error = UpstreamFailed(f"{what}{detail}. What was received is incomplete.", code="stream_truncated")
         return render_event(self.attempt.asked.dialect, error, self.attempt.inbound.id)
 
     def price(self) -> Priced:
@@ -288,7 +344,7 @@ class _Stream:
                     self.take(chunk)
                     if self.failure is not None:
                         raise self.failure
-        except (BrokeOff, EventTooLarge, UpstreamFailed, TimeoutError) as error:
+        except (*_ENDS_EARLY, TimeoutError) as error:
             self.answered.error = self.answered.error or f"while draining: {error}"[:500]
 
 

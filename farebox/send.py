@@ -69,7 +69,7 @@ async def _run(attempt: Attempt, reply: Reply) -> None:
     except BrokeOff as error:
         attempt.answered.error = str(error)
         outcome: Outcome = "truncated" if attempt.status else "unreachable"
-        words = "did not answer in time" if error.timed_out else "broke off before its answer was complete"
+        words = f"did not answer in time: {error}" if error.timed_out else "broke off before its answer was complete"
         failure = Failed(
             UpstreamFailed(
                 f"The provider {attempt.target.provider.name!r} {words}. Trying again may help.",

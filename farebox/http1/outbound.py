@@ -59,8 +59,8 @@ class ProviderConnection(asyncio.Protocol):
         self.active: float = 0.0
         self.released: float = 0.0
         self.progress: Progress | None = None
-        self.seen: int = 0
-        self.moved: float = 0.0
+        self.seen: int = 0  # how much content, when it was last looked at
+        self.moved: float = 0.0  # when there was more of it
         self._in_use: bool = False
         self._sink: Sink | None = None
 
@@ -131,22 +131,28 @@ class ProviderConnection(asyncio.Protocol):
     def find_late(self, now: float, limits: TimeLimits) -> str:
         """Return which time limit has run out, in words, or ""; called again and again while it is busy."""
         if now - self.started > limits.total_s:
-            return f"the answer took longer than {limits.total_s:g} s"
-        if self.paused:
-            self.moved = now  # the silence is ours
+            return f"the answer took longer than {limits.total_s:g} s (total_timeout_s)"
+        if self._chunks:
+            self.active = self.moved = now  # what has arrived is not taken: the silence is ours
             return ""
         if self.progress is None:
-            return f"nothing arrived for {limits.idle_s:g} s" if now - self.active > limits.idle_s else ""
+            is_late = now - self.active > limits.idle_s
+            return f"nothing arrived for {limits.idle_s:g} s (idle_timeout_s)" if is_late else ""
         count = self.progress()
         if count != self.seen:
             self.seen = count
-            self.moved = now
-        elif count and now - self.moved > limits.idle_s:
-            return f"no content arrived for {limits.idle_s:g} s"
-        first_s = limits.idle_s if limits.first_s is None else limits.first_s
-        if not count and now - self.started > first_s:
-            return f"no content arrived within {first_s:g} s"
-        return ""
+            self.moved = self.active  # when bytes came last, the content among them
+        if not count:
+            return self._find_late_first(now, limits)
+        is_late = now - self.moved > limits.idle_s
+        return f"no content arrived for {limits.idle_s:g} s (idle_timeout_s)" if is_late else ""
+
+    def _find_late_first(self, now: float, limits: TimeLimits) -> str:
+        if limits.first_s is not None:
+            is_late = now - self.started > limits.first_s
+            return f"no content arrived within {limits.first_s:g} s (first_token_timeout_s)" if is_late else ""
+        is_late = now - self.started > limits.idle_s
+        return f"no content arrived within {limits.idle_s:g} s (idle_timeout_s)" if is_late else ""
 
     def fail(self, failure: BrokeOff) -> None:
         """End the exchange with a failure and give the connection up."""

@@ -142,9 +142,10 @@ def test_answers_that_cannot_be_read(gateway, books, dialect, garbage, stream):
 @pytest.mark.parametrize(
     "reply",
     [
-        b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
-        b"HTTP/1.1 204 No Content\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2000000\r\n\r\n" + b" " * 2_000_000,
+        b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 2000000\r\n\r\n"
+        + b" " * 2_000_000,
     ],
     ids=["redirect", "nothing", "too large"],
 )
