@@ -69,10 +69,18 @@ class _Delta(msgspec.Struct):
     stop_reason: str | None = None
 
 
+class _Block(msgspec.Struct):
+    type: str = ""
+    name: str | None = None  # of a tool that is called: the model wrote it
+    text: str | None = None
+    thinking: str | None = None
+
+
 class _Event(msgspec.Struct):
     type: str
     message: _Answer | None = None
     delta: _Delta | None = None
+    content_block: _Block | None = None
     usage: dict[str, Any] | None = None
     error: Any = None
 
@@ -126,18 +134,31 @@ def read_event(data: bytes, answered: Answered) -> bool:
             answered.content_bytes += size
             answered.content_events += 1
         return False
-    if event.type == "message_start" and event.message is not None:
+    if event.type == "content_block_start" and event.content_block is not None:
+        _take_block(event.content_block, answered)
+    elif event.type == "message_start" and event.message is not None:
         _taken(answered, event.message)
     elif event.type == "message_delta":
-        if event.delta is not None and event.delta.stop_reason:
-            answered.finish = event.delta.stop_reason
-        _merge_usage(answered, event.usage)
-        return event.usage is not None
+        return _take_ending(event, answered)
     elif event.type == "message_stop":
         answered.complete = True
     elif event.type == "error":
         answered.error = error_text(event.error)
     return False
+
+
+def _take_ending(event: _Event, answered: Answered) -> bool:
+    if event.delta is not None and event.delta.stop_reason:
+        answered.finish = event.delta.stop_reason
+    _merge_usage(answered, event.usage)
+    return event.usage is not None
+
+
+def _take_block(block: _Block, answered: Answered) -> None:
+    size = text_bytes(block.name or block.text or block.thinking or "")
+    if size or block.type == "redacted_thinking":  # of a cipher the bytes say nothing
+        answered.content_bytes += size
+        answered.content_events += 1
 
 
 def _taken(answered: Answered, answer: _Answer) -> Answered:

@@ -101,7 +101,11 @@ class _Delta(msgspec.Struct):
     content: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
+    reasoning: Any = None  # the same under the name that OpenRouter, Groq and vLLM have for it
     tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
+    audio: Any = None
+    reasoning_details: Any = None
 
 
 class _Choice(msgspec.Struct):
@@ -170,25 +174,34 @@ def read_event(data: bytes, answered: Answered) -> bool:
     for choice in chunk.choices:
         if choice.finish_reason:
             answered.finish = choice.finish_reason
-        if choice.delta is not None and (size := _delta_bytes(choice.delta)):
-            answered.content_bytes += size
-            answered.content_events += 1
+        if choice.delta is not None:
+            _take_delta(choice.delta, answered)
     if chunk.usage is None:
         return False
     answered.usage = chunk.usage
     return not chunk.choices
 
 
-def _delta_bytes(delta: _Delta) -> int:
+def _take_delta(delta: _Delta, answered: Answered) -> None:
     size = text_bytes(delta.content) if delta.content else 0
     if delta.reasoning_content:
         size += text_bytes(delta.reasoning_content)
+    elif type(delta.reasoning) is str:
+        size += text_bytes(delta.reasoning)
     if delta.refusal:
         size += text_bytes(delta.refusal)
     for call in delta.tool_calls or ():
         if call.function is not None:
-            size += text_bytes(call.function.arguments or "") + text_bytes(call.function.name or "")
-    return size
+            size += _function_bytes(call.function)
+    if delta.function_call is not None:
+        size += _function_bytes(delta.function_call)
+    if size or delta.audio or delta.reasoning_details:  # of sound and ciphers the bytes say nothing
+        answered.content_bytes += size
+        answered.content_events += 1
+
+
+def _function_bytes(function: _Function) -> int:
+    return text_bytes(function.arguments or "") + text_bytes(function.name or "")
 
 
 def error_text(error: Any) -> str:

@@ -74,6 +74,26 @@ class TestOpenAI:
             complete=True,
         )
 
+    @pytest.mark.parametrize(
+        ("delta", "size", "events"),
+        [
+            ({"role": "assistant"}, 0, 0),
+            ({"role": "assistant", "content": None, "refusal": None, "tool_calls": []}, 0, 0),
+            ({"reasoning": "hmm"}, 3, 1),
+            ({"reasoning": "hmm", "reasoning_content": "hmm"}, 3, 1),
+            ({"reasoning": {"effort": "low"}}, 0, 0),
+            ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]}, 0, 1),
+            ({"refusal": "No."}, 3, 1),
+            ({"tool_calls": [{"index": 0, "id": "call_1", "function": {"name": "find", "arguments": ""}}]}, 4, 1),
+            ({"function_call": {"name": "find", "arguments": "{}"}}, 6, 1),
+            ({"audio": {"id": "audio_1", "data": "UklGRg=="}}, 0, 1),
+        ],
+    )
+    def test_what_is_content(self, delta, size, events) -> None:
+        answered, _ = feed(openai_chat.read_event, {"choices": [{"delta": delta}]})
+        assert (answered.content_bytes, answered.content_events) == (size, events)
+        assert answered.damaged_events == 0
+
     def test_usage_on_every_chunk_is_no_event_of_its_own(self) -> None:
         chunks = [{"choices": [{"delta": {"content": "a"}}], "usage": {"completion_tokens": n}} for n in (1, 2)]
         answered, carries = feed(openai_chat.read_event, *chunks)
@@ -139,6 +159,22 @@ class TestAnthropic:
             content_events=3,
             complete=True,
         )
+
+    @pytest.mark.parametrize(
+        ("block", "size", "events"),
+        [
+            ({"type": "text", "text": ""}, 0, 0),
+            ({"type": "thinking", "thinking": "", "signature": ""}, 0, 0),
+            ({"type": "redacted_thinking", "data": "EmwK"}, 0, 1),
+            ({"type": "tool_use", "id": "toolu_1", "name": "find", "input": {}}, 4, 1),
+            ({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}, 10, 1),
+            ({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"url": "u"}]}, 0, 0),
+        ],
+    )
+    def test_which_beginnings_are_content(self, block, size, events) -> None:
+        event = {"type": "content_block_start", "index": 0, "content_block": block}
+        answered, _ = feed(anthropic_messages.read_event, event)
+        assert (answered.content_bytes, answered.content_events) == (size, events)
 
     def test_an_unknown_event_is_nothing(self) -> None:
         assert feed(anthropic_messages.read_event, {"type": "something_new", "x": [1]})[0] == Answered()
