@@ -14,27 +14,19 @@ from farebox.admit.admission import Admitted
 from farebox.call import Answered, Asked, Inbound
 from farebox.dispatch import Made, Outgoing, record_sent
 from farebox.edges import Edges, Headers
-from farebox.errors import CallError, Unavailable, UpstreamFailed
+from farebox.errors import CallError, Unavailable
 from farebox.health.vitals import Verdict, Vitals
 from farebox.hold import charge_of_broken, charge_of_cut
 from farebox.http1.client import Answer
 from farebox.journal.record import Outcome, Sent
-from farebox.meter import UNBILLED, Ended, Priced, assume, end, tokens_of
+from farebox.meter import UNBILLED, Ended, Priced, end, price_meters, tokens_of
 from farebox.money import usd_text
-from farebox.pace.headers import read_retry_after
 from farebox.pace.pacer import Ticket
 from farebox.route import Target
+from farebox.routing.policy import Decision
 from farebox.spend import Amounts, used_by
-from farebox.wire.json_body import encode
-from farebox.wire.openai_chat import error_text
 
-# What another target may do better: our key or its model there, its load, its faults. Not the client's own errors.
-_TRY_NEXT = frozenset({401, 403, 404, 408, 429})
-# What the same target may do better in a moment.
-_REPEATABLE = frozenset({408, 429, 500, 502, 503, 504, 529})
-_SAYS_NOTHING = frozenset({401, 402, 429})  # of whether the target works
-_WAITS = frozenset({429, 503, 529})
-_REFUSED_KEY_NS = 60_000_000_000
+_MANY = 1_000_000
 
 
 class Failed(Exception):
@@ -121,6 +113,9 @@ class Attempt:
         self.used_femto: int = 0
         self.claim: Claim | None = None
         self.conversation: object = None
+        self.policy: Decision | None = None
+        self.most_tokens: int | None = None
+        self.is_over: bool = False
         self._closed: bool = False
         self._vitals: Vitals
         self._probe: bool | None = None
@@ -160,12 +155,36 @@ class Attempt:
         self._vitals = self.edges.health.of(self.target)
         self._probe = self._vitals.begin(self.sent_ns)
 
+    def watch_cost(self, policy: Decision, used_femto: int) -> None:
+        """Find out how many output tokens make the call cost more than a policy lets pass without a word.
+
+        Args:
+            policy: about what the call has cost so far.
+            used_femto: what its attempts before have cost, or those beside it may, femtodollars.
+        """
+        book, sent = self.edges.book, self.sent
+        meters = {"input": max(1, tokens_of(sum(sent.parts.values())))}
+        base = price_meters(book, sent, self.answered, meters).total_femto
+        more = price_meters(book, sent, self.answered, {**meters, "output": _MANY}).total_femto
+        if base is not None and more is not None and more > base:
+            self.policy = policy
+            self.most_tokens = max(0, (policy.limit_femto - used_femto - base) * _MANY // (more - base))
+
+    def note_over(self) -> None:
+        """Note that the call has come to cost more than its policy lets pass without a word."""
+        assert self.policy is not None, "only a policy says so"
+        self.is_over = True
+        name = self.policy.policy.name
+        self.edges.alarm.ring(f"policy {name}", f"{self.policy.reason} (call {self.inbound.id})")
+
     def put_done(self, outcome: Outcome, priced: Priced, *, final: bool = True) -> None:
         """Put the attempt's end on record and settle what was reserved; only the first end counts."""
         if self._closed:
             return
         self._closed = True
         self._tell_health(_verdict_of(outcome))
+        if self.is_over:
+            priced = msgspec.structs.replace(priced, flags=(*priced.flags, "over_threshold"))
         if priced.unpriced:
             model = f"{self.sent.rate_provider}/{self.answered.model or self.sent.model}"
             self.edges.alarm.ring(model, f"{model} is served without a price: {priced.unpriced}; see farebox audit")
@@ -292,87 +311,7 @@ class Attempt:
         return headers
 
 
-def fail_garbage(attempt: Attempt, detail: str) -> NoReturn:
-    """Fail an attempt whose answer cannot be read: it was generated, so its worst case is assumed."""
-    attempt.answered.error = detail[:500]
-    failure = Failed(
-        UpstreamFailed(
-            f"The provider {attempt.target.provider.name!r} answered what cannot be read. "
-            "Check that its base_url and kind are right.",
-            code="provider_answer_unreadable",
-        ),
-        try_next=True,
-        headers=attempt.headers(None, None),
-    )
-    attempt.fail(failure, "garbage", assume(attempt.edges.book, attempt.sent))
-
-
-def refuse(attempt: Attempt, answer: Answer, status: int, data: bytes, priced: Priced = UNBILLED) -> NoReturn:
-    """Fail an attempt with the provider's error, to be handed to the client in its dialect."""
-    attempt.answered.error = _message_of(data) or f"status {status}"
-    is_spent = b"insufficient_quota" in data
-    _heed(attempt, answer, status, is_spent=is_spent)
-    headers = attempt.headers(answer, None)
-    translation = attempt.outgoing.translation
-    error = UpstreamFailed(attempt.answered.error, status=status)
-    body = b""
-    if translation is not None:
-        told, translated = translation.translate_error(status, data)
-        error, body = UpstreamFailed(attempt.answered.error, status=told), encode(translated)
-    elif _is_object(data):
-        body = data
-    else:
-        error = UpstreamFailed(
-            f"The provider {attempt.target.provider.name!r} answered with status {status} and no readable error.",
-            code="provider_error",
-            status=status,
-        )
-    failure = Failed(
-        error,
-        try_next=status >= 500 or status in _TRY_NEXT,
-        repeatable=status in _REPEATABLE and not is_spent,
-        body=body,
-        headers=headers,
-    )
-    attempt.fail(failure, "error", priced, _verdict_on(status))
-
-
-def _heed(attempt: Attempt, answer: Answer, status: int, *, is_spent: bool) -> None:
-    """Leave alone what asks for it: a target that takes no more for now, a key that is refused."""
-    vitals = attempt.edges.health.of(attempt.target)
-    clock = attempt.edges.clock
-    now_ns = clock.monotonic_ns()
-    if status in {401, 402} or is_spent:
-        vitals.refuse_key(now_ns + _REFUSED_KEY_NS, f"its key is refused ({status})")
-    elif status in _WAITS:
-        wait_ns = read_retry_after(answer.headers(), clock.now_ns())
-        if wait_ns is not None or status == 429:
-            vitals.limit(now_ns, wait_ns)
-
-
-def _verdict_on(status: int) -> Verdict:
-    """Return what an error status says about the target: an error of the client's shows that it works."""
-    if status in _SAYS_NOTHING:
-        return "neutral"
-    return "bad" if status >= 500 or status in _TRY_NEXT else "good"
-
-
 def _verdict_of(outcome: Outcome) -> Verdict:
     if outcome == "ok":
         return "good"
     return "bad" if outcome in {"error", "unreachable", "truncated", "garbage"} else "neutral"
-
-
-def _is_object(data: bytes) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(data), dict)
-    except msgspec.DecodeError:
-        return False
-
-
-def _message_of(data: bytes) -> str:
-    try:
-        body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        return data[:500].decode(errors="replace")
-    return error_text(body.get("error", body) if isinstance(body, dict) else body)

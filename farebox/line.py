@@ -14,6 +14,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable
 
+import msgspec
+
 from farebox.admit.admission import USUAL_OUTPUT_TOKENS, Admitted, open_admission
 from farebox.attempt import Attempt, Claim, Failed
 from farebox.call import Asked, Inbound
@@ -26,6 +28,7 @@ from farebox.meter import UNBILLED, tokens_of
 from farebox.pace.pacer import Ticket
 from farebox.route import Target
 from farebox.routing.course import Course, Step
+from farebox.routing.policy import refusal
 from farebox.send import send
 from farebox.wire.errors_of import render
 from farebox.wire.json_body import encode
@@ -59,6 +62,7 @@ class Call:
         self._used_femto: int = 0
         self._failed: Failed | None = None
         self._reason: str = ""
+        self._is_over: bool = False
 
     async def answer(self) -> None:
         """Make attempts until one answers or none is left."""
@@ -116,6 +120,8 @@ class Call:
             attempt = Attempt(edges, self.inbound, self.asked, target, admitted, ticket)
             attempt.conversation = self.route.conversation
             attempt.put_sent(Made(number, role, why or self.route.why))
+            if self.route.running is not None:
+                attempt.watch_cost(self.route.running, self._used_femto + open_femto)
         except CallError:
             if self._number == number:
                 self._number -= 1
@@ -143,6 +149,29 @@ class Call:
         self._reason = f"{name}: {attempt.status or failure.outcome}"
         attempt.put_done(failure.outcome, failure.priced, final=step is None and not rivals)
         self._used_femto += attempt.used_femto
+        return None if step is None else self._reconsider(step)
+
+    def _reconsider(self, step: Step) -> Step | None:
+        """Return what follows where the policy about what the call has cost so far lets it.
+
+        Raises:
+            OverBudget: where that policy refuses it.
+        """
+        decision = self.route.running
+        if decision is None or self._used_femto <= decision.limit_femto or self._is_over:
+            return step
+        self._is_over = True
+        self._reason += f"; {decision.reason}"
+        if decision.policy.then == "refuse":
+            self._course.end()
+            raise refusal(decision)
+        if decision.policy.then == "use":
+            self._course.end()
+            router, clock = self.edges.router, self.edges.clock
+            asked = msgspec.structs.replace(self.asked, model=decision.policy.use)
+            self.route = router.plan(asked, self.inbound, clock.now_ns(), clock.monotonic_ns())
+            self._course = Course(self.route.targets, self.edges.health, self.edges.retries, self.inbound.id)
+            return self._course.first(self._now_ns())._replace(role="failover")
         return step
 
     async def _race(self, first: Attempt, hedge: Hedge) -> Step | None:

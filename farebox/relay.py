@@ -12,13 +12,14 @@ from typing import Any
 
 import msgspec
 
-from farebox.attempt import Attempt, fail_garbage, refuse
+from farebox.attempt import Attempt
 from farebox.edges import Reply
 from farebox.errors import CallError, UpstreamFailed
+from farebox.failure import fail_garbage, refuse
 from farebox.http1.client import Answer, BrokeOff
 from farebox.http1.exchange import ClientGone
 from farebox.journal.record import Outcome
-from farebox.meter import UNBILLED, Priced, estimate, price_answer
+from farebox.meter import BYTES_PER_TOKEN, UNBILLED, Priced, estimate, price_answer
 from farebox.money import usd_text
 from farebox.wire.errors_of import render_event
 from farebox.wire.json_body import encode
@@ -192,6 +193,10 @@ class _Stream:
         cap = attempt.outgoing.output_cap if attempt.admitted.is_strict else None
         self._most_events: int = sys.maxsize if cap is None else cap + cap // 8 + _SPARE_EVENTS
         self._most_bytes: int = sys.maxsize if cap is None else (cap + _SPARE_EVENTS) * _BYTES_OF_LONG_TOKENS
+        self._capped: tuple[int, int] = self._most_events, self._most_bytes
+        if attempt.most_tokens is not None:
+            self._most_events = min(self._most_events, attempt.most_tokens)
+            self._most_bytes = min(self._most_bytes, attempt.most_tokens * BYTES_PER_TOKEN)
 
     @property
     def is_complete(self) -> bool:
@@ -231,6 +236,8 @@ class _Stream:
             except _UNREADABLE as error:
                 if not self.answered.content_events:
                     fail_garbage(self.attempt, str(error))
+                self.failure = error
+            except _Overgrown as error:
                 self.failure = error
             if chunk is None:
                 out.append(self.finish())
@@ -299,7 +306,7 @@ class _Stream:
         if answered.error:
             self.error_passed_on = True
         if answered.content_events > self._most_events or answered.content_bytes > self._most_bytes:
-            self._cut()
+            self._overgrow()
         if self._translator is not None:
             pieces = self._translator.feed(event)
             if self.priced is not None:
@@ -309,8 +316,20 @@ class _Stream:
             return _with_cost(event.raw, self.priced) if self._wants_usage else b""
         return event.raw
 
-    def _cut(self) -> None:
-        """Stop: what comes would not be covered by the hold."""
+    def _overgrow(self) -> None:
+        """Do as the policy says about what the call has cost; stop where what comes would not be covered by the hold.
+
+        Raises:
+            _Overgrown: where the answer is cut.
+        """
+        attempt, answered = self.attempt, self.answered
+        if attempt.policy is not None and not attempt.is_over:
+            attempt.note_over()
+            if attempt.policy.policy.then == "refuse":
+                raise _Overgrown(f"The answer was cut by {attempt.policy.reason}.", code="cost_threshold")
+            self._most_events, self._most_bytes = self._capped
+            if answered.content_events <= self._most_events and answered.content_bytes <= self._most_bytes:
+                return
         raise _Overgrown(
             f"The answer was cut: it grew beyond the {self.attempt.outgoing.output_cap} tokens that the provider was "
             "told and that were reserved in the budget. The provider does not keep to its output cap."

@@ -15,6 +15,7 @@ import msgspec
 
 from farebox.alarm import Alarm
 from farebox.aside import Aside
+from farebox.budgets.account import Payer
 from farebox.clock import Clock
 from farebox.config.providers import Provider
 from farebox.edges import Edges, Journal
@@ -24,8 +25,10 @@ from farebox.http1.client import Origin, TimeLimits, Upstream
 from farebox.journal.flush import Flusher
 from farebox.pace.pacer import Pacer
 from farebox.prices.book import PriceBook
-from farebox.route import Routes, address_of, check_endpoints
-from farebox.routing.router import Router
+from farebox.route import Routes, Target, address_of, check_endpoints
+from farebox.routing.policy import Flags, Policies
+from farebox.routing.request import Request
+from farebox.routing.router import Means, Router
 from farebox.state.archive import use_book
 from farebox.state.classifiers import load_classifiers
 from farebox.state.settings import Settings, Stamp, load_settings, stamp_of
@@ -43,6 +46,7 @@ class Tools(msgspec.Struct, frozen=True):
     treasury: Treasury
     flusher: Flusher
     aside: Aside
+    flags: Flags
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -91,7 +95,12 @@ class Builder:
         health = self._health or Health(config.breaker, config.retries)
         self._health = health
         pacer = Pacer(config, settings.workers, self._tools.clock, self._loop.call_later)
-        router = Router(config, routes, book, health, room=pacer.wait_for, classifiers=load_classifiers(config))
+        means = Means(
+            pacer.wait_for,
+            load_classifiers(config),
+            Policies(config.policies, self._used, self._tools.flags) if config.policies else None,
+        )
+        router = Router(config, routes, book, health, means)
         return _Plan(settings, book, routes, router, pacer)
 
     def connect(self, plan: _Plan, before: Edges | None) -> Edges:
@@ -99,6 +108,7 @@ class Builder:
         config = plan.settings.config
         assert self._health is not None, "a plan comes first"
         self._health.configure(config.breaker, config.retries)
+        self._tools.treasury.watches_use = any(one.when.budget_percent is not None for one in config.policies)
         kept: dict[str, Upstream] = {}
         if before is not None:
             plan.pacer.take_over(before.pacer)
@@ -122,6 +132,11 @@ class Builder:
             retries=config.retries,
             aside=tools.aside,
         )
+
+    def _used(self, request: Request, target: Target) -> tuple[int, str]:
+        """Return how much the budgets of a call have used; see `routing.policy.Used`."""
+        payer = Payer(request.team, request.project, request.key, request.user, dict(request.tags), request.model)
+        return self._tools.treasury.most_used(payer, target.provider.name, target.model)
 
 
 class Reloader:

@@ -4,9 +4,10 @@ import asyncio
 
 import msgspec
 
-from farebox.attempt import Attempt, Failed, fail_garbage, refuse
+from farebox.attempt import Attempt, Failed
 from farebox.edges import Reply
 from farebox.errors import CallError, UpstreamFailed
+from farebox.failure import fail_garbage, refuse
 from farebox.http1.client import Answer, AnswerTooLarge, BrokeOff, NeverSent
 from farebox.journal.record import Outcome
 from farebox.meter import UNBILLED, assume, estimate, price_answer

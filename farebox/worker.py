@@ -30,7 +30,9 @@ from farebox.line import serve
 from farebox.listen import Listener
 from farebox.once import Once
 from farebox.reload import Builder, Reloader, Tools
+from farebox.routing.policy import Flags
 from farebox.state.answers import open_answers
+from farebox.state.flags import FlagStore
 from farebox.state.keys import KeyStore, load_pepper
 from farebox.state.ledger_authority import open_authority
 from farebox.state.settings import Settings, load_settings
@@ -43,10 +45,17 @@ _BACKLOG = 2048
 
 
 class KeyWatch:
-    """Keeps the snapshot of keys current: a revoked key stops working within a second in every worker."""
+    """Keeps the snapshot of keys current, and the flags: what is revoked stops working within a second everywhere.
 
-    def __init__(self, store: KeyStore, config: Config, clock: Clock) -> None:
+    Attributes:
+        flags: in force.
+    """
+
+    def __init__(self, store: KeyStore, config: Config, clock: Clock, flags: FlagStore) -> None:
         self._store = store
+        self._flags = flags
+        self.flags: Flags = Flags()
+        self.flags.reasons = flags.reasons(clock.now_ns())
         self._config = config
         self._clock = clock
         self._version: int = store.version()
@@ -75,6 +84,7 @@ class KeyWatch:
             await asyncio.sleep(_KEYS_POLL_S)
             try:
                 version = await asyncio.to_thread(self._store.version)
+                self.flags.reasons = await asyncio.to_thread(self._flags.reasons, self._clock.now_ns())
                 if version != self._version:
                     self._ring = await asyncio.to_thread(self._store.snapshot, self._config.keys)
                     self._version = version
@@ -105,9 +115,10 @@ async def run(spec: str) -> None:
     authority = open_authority(data_dir, config.spending.ledger or None)
     treasury = Treasury(authority, journal.directory.name, clock, alarm, stopped.set)
     await treasury.refresh()
-    watch = KeyWatch(KeyStore(data_dir, load_pepper(data_dir, os.environ.get("FAREBOX_PEPPER"))), config, clock)
+    store = KeyStore(data_dir, load_pepper(data_dir, os.environ.get("FAREBOX_PEPPER")))
+    watch = KeyWatch(store, config, clock, FlagStore(data_dir))
     aside = Aside()
-    builder = Builder(Tools(alarm, clock, journal, treasury, flusher, aside), asyncio.get_running_loop())
+    builder = Builder(Tools(alarm, clock, journal, treasury, flusher, aside, watch.flags), asyncio.get_running_loop())
     edges = builder.first(settings)
     once = _open_once(settings, edges, journal.directory)
     listener = Listener(edges, ids, watch.ring, once)

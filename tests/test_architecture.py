@@ -21,17 +21,18 @@ RANKS = {
     **dict.fromkeys(("admit", "books", "routing"), 7),
     **dict.fromkeys(("edges", "analyse", "reprice"), 8),
     **dict.fromkeys(("attempt", "present"), 9),
-    **dict.fromkeys(("relay", "simulate", "replay"), 10),
-    "send": 11,
-    "line": 12,
-    "once": 13,
-    "listen": 14,
-    "reload": 15,
-    **dict.fromkeys(("worker", "office"), 16),
-    "supervise": 17,
-    "cli": 18,
-    "__main__": 19,
-    "__init__": 19,
+    **dict.fromkeys(("failure", "simulate", "replay"), 10),
+    "relay": 11,
+    "send": 12,
+    "line": 13,
+    "once": 14,
+    "listen": 15,
+    "reload": 16,
+    **dict.fromkeys(("worker", "office"), 17),
+    "supervise": 18,
+    "cli": 19,
+    "__main__": 20,
+    "__init__": 20,
 }
 PURE = frozenset(
     {
@@ -66,7 +67,7 @@ IMPURE_IMPORTS = frozenset(
     {"asyncio", "socket", "ssl", "sqlite3", "duckdb", "httptools", "os", "pathlib", "time", "subprocess", "threading"}
 )
 LINE = (
-    *("worker", "reload", "listen", "line", "once", "send", "relay", "attempt", "edges"),
+    *("worker", "reload", "listen", "line", "once", "send", "relay", "failure", "attempt", "edges"),
     *("admit", "treasury", "pace", "health", "dispatch", "http1"),
 )
 OFFICE = ("office", "books", "analyse", "reprice", "present")

@@ -19,6 +19,7 @@ FLAGS = {
     "quarantined": "the provider's usage breaks a rule of its API, so no meter of it is trusted",
     "no_usage": "a complete answer without usage",
     "reported_differs": "the provider says it cost something else than the price book gives",
+    "over_threshold": "the call came to cost more than a policy lets pass without a word",
 }
 
 FINDINGS = {

@@ -13,6 +13,7 @@ COMMANDS: Commands = {
     "budgets": ("budgets", "budgets", "Cap what accounts may spend."),
     "limits": ("limits", "limits", "Limit requests, tokens and calls under way."),
     "wallets": ("wallets", "wallets", "Prepaid money: top up, balance, statement."),
+    "flags": ("flags", "flags", "Flag what behaves unlike itself, for policies to act on."),
     "route": ("route", "route", "See where calls go, and why."),
     "audit": ("audit", "audit", "What was called, what it cost and why."),
     "calls": ("calls", "calls", "List calls, or explain one line by line."),

@@ -26,7 +26,8 @@ Outcome = Literal[
 # Flags of an attempt. `estimated`: tokens counted from what was seen, a floor. `assumed`: worst case taken.
 # `unpriced`: no charge could be computed. `quarantined`: the usage breaks a rule of its API.
 # `no_usage`: a complete answer without usage. `reported_differs`: the provider says it cost something else.
-Flag = Literal["estimated", "assumed", "unpriced", "quarantined", "no_usage", "reported_differs"]
+# `over_threshold`: the call came to cost more than a policy lets pass without a word.
+Flag = Literal["estimated", "assumed", "unpriced", "quarantined", "no_usage", "reported_differs", "over_threshold"]
 
 
 # What an attempt is made for: the call's `first` one, a `failover` to another target after one that failed, a `repeat`

@@ -39,6 +39,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         zero_retention: whether the provider must keep nothing of it.
         criticality: how much it matters.
         service_tier: asked for, or None.
+        project: of the key, or "".
         deadline_s: how long the answer may take, as the client says, or None.
     """
 
@@ -56,6 +57,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     criticality: Criticality = "normal"
     service_tier: str | None = None
     deadline_s: float | None = None
+    project: str = ""
 
 
 def read_request(asked: Asked, inbound: Inbound) -> Request:
@@ -85,6 +87,7 @@ def read_request(asked: Asked, inbound: Inbound) -> Request:
         read_criticality(headers),
         tier if isinstance(tier, str) else None,
         _read_deadline(headers),
+        inbound.project,
     )
 
 

@@ -1,12 +1,11 @@
 """Plans a call: which targets are tried, in which order, and why. Pure; one for each worker."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from farebox.call import Asked, Inbound
-from farebox.config.models import Hedge, Model, Strategy, When
+from farebox.config.models import Hedge, Model, Strategy
 from farebox.config.models import Target as WrittenTarget
 from farebox.config.tables import Config
 from farebox.errors import BadRequest
@@ -15,13 +14,14 @@ from farebox.money import femto_from_usd, usd_text
 from farebox.prices.book import PriceBook
 from farebox.route import Routes, Target
 from farebox.routing.affinity import LEAST_TOKENS, Affinity, conversation_of, session_of
-from farebox.routing.conditions import about_of, find_obstacle
+from farebox.routing.conditions import find_obstacle
 from farebox.routing.difficulty import Classifier, by_rules
-from farebox.routing.expect import Habits, Pricer
-from farebox.routing.order import Candidate, Option, Sight, by_priority, by_score, draw, number_of, set_scores
+from farebox.routing.expect import Habits
+from farebox.routing.order import Candidate, Sight, by_priority, by_score, draw, number_of, set_scores
+from farebox.routing.policy import Decision, Policies, refusal
 from farebox.routing.request import read_request
+from farebox.routing.tables import Table, is_plain, table_of
 
-_EVERYTHING = When()
 _LONGEST = 300
 _RULES: Mapping[str, Classifier] = {"rules": by_rules}
 _PRICED = frozenset({"cheapest", "balanced", "auto"})
@@ -38,6 +38,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
         hedge: when another target is asked beside one that has not begun to answer, or None.
         shadows: targets that get a copy of the call.
         conversation: what the calls of its conversation have in common, where what is cached of it counts; else None.
+        running: the policy about what the call has cost so far, or None.
     """
 
     targets: tuple[Target, ...]
@@ -45,15 +46,21 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     hedge: Hedge | None = None
     shadows: tuple[Target, ...] = ()
     conversation: object = None
+    running: Decision | None = None
 
 
-class _Table(msgspec.Struct, frozen=True):
-    """A model as its calls are planned."""
+class Means(msgspec.Struct, frozen=True):
+    """What the choice of a target depends on beside the tables.
 
-    model: Model
-    options: tuple[Option, ...]
-    shadows: tuple[tuple[Option, float], ...] = ()
-    has_canaries: bool = False
+    Attributes:
+        room: how long an attempt would wait for room at a target, by its id, nanoseconds; for the choice of a key.
+        classifiers: by name, what tells easy prompts from hard ones, beside ``rules``.
+        policies: about calls that cost too much, or None.
+    """
+
+    room: Room = lambda _: 0
+    classifiers: Mapping[str, Classifier] = {}
+    policies: Policies | None = None
 
 
 class Router:
@@ -64,34 +71,29 @@ class Router:
         routes: their targets.
         book: for expected costs and what models can do.
         health: how well targets do.
-        room: how long an attempt would wait for room at a target, by its id, nanoseconds; for the choice of a key.
-        classifiers: by name, what tells easy prompts from hard ones, beside ``rules``.
+        means: what else the choice depends on.
     """
 
     def __init__(
-        self,
-        config: Config,
-        routes: Routes,
-        book: PriceBook,
-        health: Health,
-        *,
-        room: Room = lambda _: 0,
-        classifiers: Mapping[str, Classifier] = _RULES,
+        self, config: Config, routes: Routes, book: PriceBook, health: Health, means: Means | None = None
     ) -> None:
+        means = means or Means()
         self._routes = routes
         self._book = book
         self._health = health
-        self._room = room
-        self._classifiers: Mapping[str, Classifier] = {**_RULES, **classifiers}
-        self._tables: dict[str, _Table] = {
-            model.name: _table(model, routes.resolve(model.name), book)
+        self._room = means.room
+        self._policies: Policies | None = means.policies
+        self._classifiers: Mapping[str, Classifier] = {**_RULES, **means.classifiers}
+        self._tables: dict[str, Table] = {
+            model.name: table_of(model, routes.resolve(model.name), book)
             for model in config.models
-            if not _is_plain(model)
+            if not is_plain(model)
         }
         plain = {name: routes.resolve(name) for name in routes.names() if name not in self._tables}
         self._plain: dict[str, Route] = {
             name: Route(targets) for name, targets in plain.items() if not any(one.siblings for one in targets)
         }
+        self._plain_tables: dict[str, Table] = {}
         self.habits: Habits = Habits()
         self.affinity: Affinity = Affinity()
 
@@ -116,26 +118,66 @@ class Router:
         headers = inbound.headers
         demands = headers.get("x-farebox-region") is not None or headers.get("x-farebox-zero-retention") is not None
         table = self._tables.get(asked.model)
+        is_watched = self._policies is not None and self._policies.watch(asked.model)
         if table is None:
-            if not demands:
+            if not demands and not is_watched:
                 return self._plain.get(asked.model) or self._plan_plain(asked, inbound, mono_ns)
-            table = self._plain_table(asked.model)
+            table = self._plaintable_of(asked.model)
         sight, conversation = self._look(table, asked, inbound, now_ns, mono_ns)
+        if is_watched:
+            return self._plan_watched(table, sight, conversation)
+        return self._route(table, sight, conversation, self._rank(table, sight, conversation))
+
+    def _plan_watched(self, table: Table, sight: Sight, conversation: object) -> Route:
+        """Return the targets of a call that policies may be for.
+
+        Raises:
+            BadRequest: where none of its targets may answer the call.
+            OverBudget: where a policy refuses it.
+        """
+        assert self._policies is not None, "calls are watched by policies"
+        request = sight.request
+        running = self._policies.running(request)
         ranked = self._rank(table, sight, conversation)
+        first = ranked[0]
+        if first.expected_femto is None:
+            self._price(first, sight, conversation)
+        decision = self._policies.decide(request, first.option.target, first.expected_femto)
+        if decision is None:
+            return self._route(table, sight, conversation, ranked, running=running)
+        policy = decision.policy
+        if policy.then == "refuse":
+            raise refusal(decision)
+        if policy.then == "use":
+            table = self._tables.get(policy.use) or self._plaintable_of(policy.use)
+            ranked = self._rank(table, sight, conversation)
+        return self._route(table, sight, conversation, ranked, reason=f"{decision.reason}; ", running=running)
+
+    def _route(
+        self,
+        table: Table,
+        sight: Sight,
+        conversation: object,
+        ranked: list[Candidate],
+        *,
+        reason: str = "",
+        running: Decision | None = None,
+    ) -> Route:
         targets = tuple([one.option.target for one in ranked if not one.dropped_because or one.is_last_resort])
         if not targets:
             reasons = "; ".join(f"{one.option.name}: {one.dropped_because}" for one in ranked)
             raise BadRequest(
-                f"No target of the model {asked.model!r} may answer this call: {reasons}.",
+                f"No target of the model {table.model.name!r} may answer this call: {reasons}.",
                 code="no_target",
                 param="model",
             )
         return Route(
-            self._with_keys(targets, inbound.id, mono_ns),
-            describe(table.model.strategy, ranked),
+            self._with_keys(targets, sight.call, sight.mono_ns),
+            reason + describe(table.model.strategy, ranked),
             table.model.hedge,
             self._pick_shadows(table, sight) if table.shadows else (),
             conversation,
+            running,
         )
 
     def explain(self, model: str, asked: Asked, inbound: Inbound, now_ns: int) -> tuple[Strategy, list[Candidate]]:
@@ -145,19 +187,25 @@ class Router:
             NotFound: where there is no such model.
             BadRequest: where a header that routing reads is none.
         """
-        table = self._tables.get(model) or self._plain_table(model)
+        table = self._tables.get(model) or self._plaintable_of(model)
         sight, _ = self._look(table, asked, inbound, now_ns, 0)
         return table.model.strategy, self._rank(table, sight, None, priced=True)
 
     def _plan_plain(self, asked: Asked, inbound: Inbound, mono_ns: int) -> Route:
         return Route(self._with_keys(self._routes.resolve(asked.model), inbound.id, mono_ns))
 
-    def _plain_table(self, model: str) -> _Table:
+    def _plaintable_of(self, model: str) -> Table:
+        """Return the table of a model whose targets are tried as written; those of the configuration are kept."""
+        if model in self._plain_tables:
+            return self._plain_tables[model]
         targets = self._routes.resolve(model)
         written = tuple(WrittenTarget(provider=one.provider.name, model=one.model) for one in targets)
-        return _table(Model(name=model, targets=written), targets, self._book)
+        table = table_of(Model(name=model, targets=written), targets, self._book)
+        if model in self._plain:
+            self._plain_tables[model] = table
+        return table
 
-    def _look(self, table: _Table, asked: Asked, inbound: Inbound, now_ns: int, mono_ns: int) -> tuple[Sight, object]:
+    def _look(self, table: Table, asked: Asked, inbound: Inbound, now_ns: int, mono_ns: int) -> tuple[Sight, object]:
         """Return what a call looks like, and what the calls of its conversation have in common, where that counts."""
         strategy = table.model.strategy
         request = read_request(asked, inbound)
@@ -176,7 +224,7 @@ class Router:
         sight = Sight(request, seed, inbound.id, asked.stream, output, now_ns, mono_ns, difficulty)
         return sight, conversation
 
-    def _rank(self, table: _Table, sight: Sight, conversation: object, *, priced: bool = False) -> list[Candidate]:
+    def _rank(self, table: Table, sight: Sight, conversation: object, *, priced: bool = False) -> list[Candidate]:
         """Return a model's targets in the order in which they are tried, those that are left out last."""
         strategy = table.model.strategy
         request = sight.request
@@ -264,7 +312,7 @@ class Router:
             spread += sorted((target, *target.siblings), key=load) if target.siblings else (target,)
         return tuple(spread)
 
-    def _pick_shadows(self, table: _Table, sight: Sight) -> tuple[Target, ...]:
+    def _pick_shadows(self, table: Table, sight: Sight) -> tuple[Target, ...]:
         seed = number_of(f"shadow {sight.call}")
         return tuple(
             option.target
@@ -304,48 +352,3 @@ def _place_canaries(ranked: list[Candidate], call: str) -> list[Candidate]:
     usual = [one for one in ranked if not one.option.canary_percent]
     rest = [one for one in ranked if one.option.canary_percent and one not in drawn]
     return [*drawn, *usual, *rest]
-
-
-def _is_plain(model: Model) -> bool:
-    """Whether the targets are tried as written, whoever asks."""
-    return (
-        model.strategy == "priority"
-        and model.hedge is None
-        and all(
-            target.when == _EVERYTHING
-            and not target.priority
-            and not target.canary_percent
-            and not target.shadow_percent
-            for target in model.targets
-        )
-    )
-
-
-def _table(model: Model, targets: Sequence[Target], book: PriceBook) -> _Table:
-    options = [
-        Option(
-            target=target,
-            name=(name := f"{target.provider.name}/{target.model}"),
-            number=number_of(name),
-            weight=written.weight,
-            priority=written.priority,
-            when=None if written.when == _EVERYTHING else written.when,
-            grade=written.grade,
-            canary_percent=written.canary_percent,
-            pricer=Pricer(book, target),
-            window=_window_of(book, target),
-        )
-        for target, written in zip(targets, model.targets, strict=True)
-    ]
-    percents = [written.shadow_percent for written in model.targets]
-    return _Table(
-        model,
-        tuple(option for option, percent in zip(options, percents, strict=True) if not percent),
-        tuple((option, percent) for option, percent in zip(options, percents, strict=True) if percent),
-        any(written.canary_percent for written in model.targets),
-    )
-
-
-def _window_of(book: PriceBook, target: Target) -> int:
-    about = about_of(book, target)
-    return sys.maxsize if about is None or about.context_tokens is None else about.context_tokens

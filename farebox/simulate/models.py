@@ -35,6 +35,8 @@ class Served(msgspec.Struct, frozen=True):
         dimensions: length of an embedding; 0 for a chat model.
         created_s: release time shown in the model list, seconds since 1970.
         title: the display name in the model list of Anthropic.
+        flex: offers the tier of that name, at half the price.
+        tier: what answers say that they were served at.
     """
 
     name: str
@@ -48,6 +50,16 @@ class Served(msgspec.Struct, frozen=True):
     dimensions: int = 0
     created_s: int = 0
     title: str = ""
+    flex: bool = False
+    tier: str = "default"
+
+
+def at_tier(model: Served, asked: str | None) -> Served:
+    """The model as it is served and billed at the tier that a request asks for."""
+    if asked != "flex" or not model.flex:
+        return model
+    prices = {meter: price / 2 for meter, price in model.usd_per_mtok.items()}
+    return msgspec.structs.replace(model, tier="flex", usd_per_mtok=prices)
 
 
 def amount_usd(model: Served, quantities: dict[str, int]) -> Decimal:
@@ -123,6 +135,7 @@ _SERVED = (
         context_tokens=400_000,
         max_output_tokens=128_000,
         reasons=True,
+        flex=True,
         created_s=1754425777,
     ),
     Served(
@@ -133,6 +146,7 @@ _SERVED = (
         context_tokens=400_000,
         max_output_tokens=128_000,
         reasons=True,
+        flex=True,
         created_s=1754425928,
     ),
     Served(

@@ -7,7 +7,7 @@ from farebox.simulate import openai_messages
 from farebox.simulate.asked import Asked, Problem, Tool
 from farebox.simulate.cache import Segment
 from farebox.simulate.control import read_user
-from farebox.simulate.models import OPENAI, SERVED, Served
+from farebox.simulate.models import OPENAI, SERVED, Served, at_tier
 from farebox.simulate.openai_fields import (
     flag,
     integer,
@@ -112,7 +112,7 @@ def read_chat(body: dict[str, Any]) -> Asked:
     options = body.get("stream_options") or {}
     schema, schema_segments = _read_format(body, messages)
     asked = Asked(
-        model=model,
+        model=at_tier(model, body.get("service_tier")),
         segments=[*tool_segments, *schema_segments, *messages.segments],
         wishes={**read_user(body.get("user")), **messages.wishes},
         answers=integer(body, "n", 1, 128) or 1,

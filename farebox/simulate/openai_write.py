@@ -57,7 +57,7 @@ def _frame_of(plan: Plan, kind: str) -> dict[str, Any]:
         "created": plan.created_s,
         "model": plan.asked.model.resolved,
         "choices": [],
-        "service_tier": "default",
+        "service_tier": plan.asked.model.tier,
         "system_fingerprint": _FINGERPRINT,
     }
 

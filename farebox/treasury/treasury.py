@@ -20,6 +20,7 @@ from farebox.spend import Amounts
 from farebox.treasury.purses import Hold, Purses, Seat
 
 _TICK_S = 0.2
+_LOOK_NS = 400_000_000  # how often it is asked how much of the budgets is used, where policies go by that
 _PATIENCE_S = 0.5  # how long a call waits for what other workers do not use
 _SILENCE_NS = 500_000_000  # how long an authority that did not answer is left alone
 
@@ -33,6 +34,9 @@ class Treasury:
         clock: for the ends of windows.
         alarm: rings where an account is overdrawn or the authority lost.
         on_fenced: called when the authority has closed this writer: nothing it says is taken any more.
+
+    Attributes:
+        watches_use: whether it keeps track of how much all workers have used of budgets.
     """
 
     def __init__(
@@ -49,6 +53,9 @@ class Treasury:
         self._version: int | None = None
         self._silent_until_ns: int = 0
         self._lost: bool = False
+        self.watches_use: bool = False
+        self._percents: dict[str, int] = {}
+        self._looked_ns: int = 0
 
     @property
     def has_budgets(self) -> bool:
@@ -65,6 +72,19 @@ class Treasury:
         """Return the budgets that an attempt is under; see `Plan.matching`."""
         plan = self._purses.plan
         return plan.matching(payer, provider, model) if plan else ()
+
+    def most_used(self, payer: Payer, provider: str, model: str) -> tuple[int, str]:
+        """Return how much of its limit the money budget has used that has used most of those an attempt is under.
+
+        It is what all workers have settled, as of half a second ago at most, in whole percent, and whose budget it is;
+        0 where there is none.
+        """
+        found = [
+            (self._percents.get(budget.id, 0), str(budget.account))
+            for budget in self.matching(payer, provider, model)
+            if budget.unit == "usd"
+        ]
+        return max(found, default=(0, ""))
 
     async def take(self, budgets: Sequence[Budget], need: Amounts) -> Hold:
         """Reserve from all budgets or from none.
@@ -103,6 +123,20 @@ class Treasury:
         self._tell_found()
         for name in pulse.wanted:
             self._purses.give_back(name)
+        if self.watches_use:
+            await self._look_at_use()
+
+    async def _look_at_use(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._looked_ns < _LOOK_NS:
+            return
+        self._looked_ns = now_ns
+        try:
+            found = await asyncio.to_thread(self._authority.status)
+        except StoreUnavailable as error:
+            self._tell_lost(error)
+            return
+        self._percents = {one.budget.id: one.posted * 100 // max(1, one.limit) for one in found}
 
     async def sync(self, *, everything: bool = False) -> None:
         """Tell the authority what was used and what is given back.
