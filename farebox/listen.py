@@ -19,6 +19,8 @@ from farebox.idempotency import HEADER
 from farebox.ids import IdSource
 from farebox.line import serve
 from farebox.once import Once
+from farebox.overload import Overload
+from farebox.routing.request import read_criticality
 from farebox.wire.errors_of import render
 from farebox.wire.json_body import encode, parse_object
 from farebox.wire.operations import READINGS
@@ -42,13 +44,17 @@ class Listener:
         ids: source of call ids.
         ring: returns the current snapshot of keys.
         once: serves calls with an idempotency key, or None where those are passed over.
+        overload: which calls are refused because there is too much to do.
 
     Attributes:
         edges: what calls are answered with from now on.
         stale: returns why the configuration's files are not in force as they are, or "".
     """
 
-    def __init__(self, edges: Edges, ids: IdSource, ring: Callable[[], KeyRing], once: Once | None) -> None:
+    def __init__(
+        self, edges: Edges, ids: IdSource, ring: Callable[[], KeyRing], once: Once | None, overload: Overload
+    ) -> None:
+        self._overload = overload
         self.edges: Edges = edges
         self.stale: Callable[[], str] = str
         self._ids = ids
@@ -66,6 +72,8 @@ class Listener:
         try:
             operation = CALLS.get(exchange.path)
             if operation is not None:
+                if not self._overload.admits(read_criticality(exchange.headers), self.in_flight):
+                    raise self._overload.refusal(call_id)
                 await self._call(exchange, operation, call_id, received_ns)
             else:
                 self._read(exchange, call_id)
@@ -128,6 +136,7 @@ class Listener:
         body = {
             "status": "ready" if ready else "unavailable",
             "journal": "ok" if ready else "stopping or full",
+            "load": self._overload.level,
             "configuration": f"stale: {stale}" if stale else "ok",
         }
         exchange.respond(200 if ready else 503, [JSON], encode(body))

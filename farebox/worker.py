@@ -10,6 +10,7 @@ import os
 import signal
 import sqlite3
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvloop
@@ -29,6 +30,7 @@ from farebox.journal.writer import JournalWriter
 from farebox.line import serve
 from farebox.listen import Listener
 from farebox.once import Once
+from farebox.overload import Overload
 from farebox.reload import Builder, Reloader, Tools
 from farebox.routing.policy import Flags
 from farebox.state.answers import open_answers
@@ -100,8 +102,7 @@ async def run(spec: str) -> None:
         spec: what stands on the command line.
     """
     settings = load_settings(spec)
-    clock = SystemClock()
-    ids = IdSource()
+    clock, ids = SystemClock(), IdSource()
     config, data_dir = settings.config, settings.data_dir
     journal = JournalWriter(data_dir / "journal", ids.instance, clock)
     stopped = asyncio.Event()
@@ -121,10 +122,12 @@ async def run(spec: str) -> None:
     builder = Builder(Tools(alarm, clock, journal, treasury, flusher, aside, watch.flags), asyncio.get_running_loop())
     edges = builder.first(settings)
     once = _open_once(settings, edges, journal.directory)
-    listener = Listener(edges, ids, watch.ring, once)
+    overload = Overload(config.shedding)
+    listener = Listener(edges, ids, watch.ring, once, overload)
 
     def adopt(settings: Settings, edges: Edges) -> None:
         watch.configure(settings.config)
+        overload.configure(settings.config.shedding)
         listener.edges = edges
         if once is not None:
             once.edges = edges
@@ -133,7 +136,8 @@ async def run(spec: str) -> None:
     listener.stale = lambda: reloader.stale
     server = HttpServer(listener.answer, config.limits.body_bytes, limit_clients(config.limits.write_timeout_s))
     await server.listen(config.host, settings.port, _BACKLOG)
-    jobs = [watch.run(), _flush_journal(flusher), treasury.run(), reloader.run(), *([once.run()] if once else [])]
+    jobs = [watch.run(), _flush_journal(flusher), treasury.run(), reloader.run(), overload.run()]
+    jobs += [once.run()] if once else []
     background = [asyncio.create_task(job) for job in jobs]
     _announce(settings)
     _watch_for_stop(settings, stopped)
@@ -149,10 +153,17 @@ async def run(spec: str) -> None:
     await asyncio.to_thread(authority.close)
     if once is not None:
         await once.close()
-    try:
+    with _told(on_disk_failure):
         journal.close()
+
+
+@contextlib.contextmanager
+def _told(tell: Callable[[OSError], None]) -> Iterator[None]:
+    """Tell of a failing disk instead of raising."""
+    try:
+        yield
     except OSError as error:
-        on_disk_failure(error)
+        tell(error)
 
 
 async def _end_all(tasks: list[asyncio.Task[None]]) -> None:

@@ -25,7 +25,7 @@ RANKS = {
     "relay": 11,
     "send": 12,
     "line": 13,
-    "once": 14,
+    **dict.fromkeys(("once", "overload"), 14),
     "listen": 15,
     "reload": 16,
     **dict.fromkeys(("worker", "office"), 17),
@@ -67,7 +67,7 @@ IMPURE_IMPORTS = frozenset(
     {"asyncio", "socket", "ssl", "sqlite3", "duckdb", "httptools", "os", "pathlib", "time", "subprocess", "threading"}
 )
 LINE = (
-    *("worker", "reload", "listen", "line", "once", "send", "relay", "failure", "attempt", "edges"),
+    *("worker", "reload", "overload", "listen", "line", "once", "send", "relay", "failure", "attempt", "edges"),
     *("admit", "treasury", "pace", "health", "dispatch", "http1"),
 )
 OFFICE = ("office", "books", "analyse", "reprice", "present")
