@@ -229,10 +229,10 @@ class _Stream:
         held_bytes = 0
         while True:
             chunk = await self.answer.next_chunk()
-            held_bytes += len(chunk or b"")
             try:
                 for event in self._rest() if chunk is None else self._split(chunk):
-                    out.append(self._take_first(event))  # noqa: PERF401 - those before a failure are kept
+                    out.append(self._take_first(event))
+                    held_bytes += len(out[-1])
             except _UNREADABLE as error:
                 if not self.answered.content_events:
                     fail_garbage(self.attempt, str(error))

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import httptools
 
-from farebox.http1.alive import watch_peer
 from farebox.http1.exchange import STATUS_LINES, ClientGone, Exchange, Refused, RequestHeaders
 from farebox.http1.head import HEAD_TOO_LARGE, NOT_HTTP, check_version, path_of
+from farebox.http1.kernel import queue_little, watch_peer
 from farebox.http1.limits import ServerLimits
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -78,6 +78,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio.Transport
         self._transport.set_write_buffer_limits(self._limits.high_water_bytes)
         watch_peer(transport, self._limits.write_stall_s + _PATIENCE_S)
+        queue_little(transport, self._limits.high_water_bytes)
         self._server.adopt(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

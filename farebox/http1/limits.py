@@ -9,7 +9,7 @@ class ServerLimits(msgspec.Struct, frozen=True):
     Attributes:
         head_bytes: largest head, and most bytes between two pieces of a chunked body.
         pipelined: most requests of a connection that wait for the one that is answered.
-        high_water_bytes: how much is written ahead of a slow client.
+        high_water_bytes: how much is written ahead of a slow client, here and in the kernel each.
         head_s: for a whole head.
         body_s: for a whole body, and one second more for every ``body_rate_bytes`` that arrived.
         body_rate_bytes: slowest rate of a long body, in bytes a second.
@@ -22,7 +22,7 @@ class ServerLimits(msgspec.Struct, frozen=True):
 
     head_bytes: int = 64 << 10
     pipelined: int = 64
-    high_water_bytes: int = 256 << 10
+    high_water_bytes: int = 64 << 10
     head_s: float = 15.0
     body_s: float = 30.0
     body_rate_bytes: int = 1 << 10
@@ -72,6 +72,6 @@ class PoolLimits(msgspec.Struct, frozen=True):
 
     idle_s: float = 20.0
     size: int = 256
-    buffer_bytes: int = 256 << 10
+    buffer_bytes: int = 64 << 10
     head_bytes: int = 256 << 10
     sweep_s: float = 0.25

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import httptools
 
-from farebox.http1.alive import watch_peer
+from farebox.http1.kernel import watch_peer
 from farebox.http1.limits import PoolLimits, TimeLimits
 
 Sink = Callable[[bytes], bool]
