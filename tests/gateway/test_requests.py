@@ -270,7 +270,10 @@ def test_models_need_a_key_and_health_does_not(gateway):
     )
     assert gateway.request("GET", "/healthz")[0] == 200
     status, _, body = gateway.request("GET", "/readyz")
-    assert (status, json.loads(body)) == (200, {"status": "ready", "journal": "ok"})
+    assert (status, json.loads(body)) == (
+        200,
+        {"status": "ready", "journal": "ok", "load": "normal", "configuration": "ok"},
+    )
 
 
 @pytest.mark.parametrize(
