@@ -21,26 +21,12 @@ from farebox.http1.exchange import ClientGone
 from farebox.journal.record import Outcome
 from farebox.meter import BYTES_PER_TOKEN, UNBILLED, Priced, estimate, price_answer
 from farebox.money import usd_text
-from farebox.wire.errors_of import render_event
+from farebox.wire.errors_of import render_event, status_of_event
 from farebox.wire.json_body import encode
 from farebox.wire.sse import Event, EventTooLarge, SseDecoder
 from farebox.wire.sse import encode as encode_event
 
 STREAM_HEADERS = [("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")]
-# An error as the first event of a stream becomes the status it would have been without streaming.
-_STATUS_OF_TYPE = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "rate_limit_exceeded": 429,
-    "insufficient_quota": 429,
-    "server_error": 500,
-    "api_error": 500,
-    "overloaded_error": 529,
-}
 # What a provider may still send after the client has gone, before the connection is cut.
 _DRAIN_BYTES = 16 << 20
 _DRAIN_SECONDS = 120.0
@@ -257,7 +243,7 @@ class _Stream:
         answered = self.answered
         if answered.error and not answered.content_events:
             priced = self.price() if self._has_begun else UNBILLED
-            refuse(self.attempt, self.answer, _status_of(event.data), event.data, priced)
+            refuse(self.attempt, self.answer, status_of_event(event.data), event.data, priced)
         self._has_begun = self._has_begun or (bool(event.data) and b'"ping"' not in event.data)
         return out
 
@@ -313,7 +299,9 @@ class _Stream:
                 pieces = [_with_cost(piece, self.priced) if b'"usage"' in piece else piece for piece in pieces]
             return b"".join(pieces)
         if carries_usage and self.priced is not None:
-            return _with_cost(event.raw, self.priced) if self._wants_usage else b""
+            # Where a piece ended inside a line end of two bytes, the second one still belongs to the event before.
+            lead = b"\n" if event.raw[:1] == b"\n" else b""
+            return lead + _with_cost(event.raw[len(lead) :], self.priced) if self._wants_usage else lead
         return event.raw
 
     def _overgrow(self) -> None:
@@ -378,21 +366,3 @@ def _with_cost(raw: bytes, priced: Priced) -> bytes:
         return raw
     cost = None if priced.total_femto is None else usd_text(priced.total_femto)
     return encode_event(encode({**body, "usage": {**usage, "cost": cost}}), events[0].name)
-
-
-def _status_of(data: bytes) -> int:
-    """Return the HTTP status that an error event would have had as an answer of its own."""
-    try:
-        body = msgspec.json.decode(data)
-    except msgspec.DecodeError:
-        return 502
-    error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict):
-        return 502
-    for field in ("status", "code"):
-        value = error.get(field)
-        if isinstance(value, int) and 400 <= value <= 599:
-            return value
-    return next(
-        (_STATUS_OF_TYPE[str(w)] for w in (error.get("type"), error.get("code")) if str(w) in _STATUS_OF_TYPE), 502
-    )

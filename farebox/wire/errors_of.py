@@ -37,6 +37,21 @@ OPENAI_TYPES: dict[int, str] = {
     429: "rate_limit_error",
 }
 
+# An error as the first event of a stream becomes the status it would have been without streaming.
+_STATUS_OF_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "server_error": 500,
+    "api_error": 500,
+    "overloaded_error": 529,
+}
+
 
 def anthropic_type(status: int) -> str:
     """Return Anthropic's error type for an HTTP status."""
@@ -107,3 +122,21 @@ def render_event(dialect: str, error: CallError, request_id: str) -> bytes:
     """Return an error as the last event of a stream that has already begun."""
     _, body = ERROR_OF[dialect](error, request_id)
     return EVENT_OF[dialect](body)
+
+
+def status_of_event(data: bytes) -> int:
+    """Return the HTTP status that an error event would have had as an answer of its own."""
+    try:
+        body = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return 502
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return 502
+    for field in ("status", "code"):
+        value = error.get(field)
+        if isinstance(value, int) and 400 <= value <= 599:
+            return value
+    return next(
+        (_STATUS_OF_TYPE[str(w)] for w in (error.get("type"), error.get("code")) if str(w) in _STATUS_OF_TYPE), 502
+    )

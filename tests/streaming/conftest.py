@@ -17,8 +17,9 @@ from tests.gateway.conftest import KEY, Books, Gateway, simulated
 from tests.streaming.peer import ScriptedProvider
 
 __all__ = ["simulated"]
-FIRST_S, IDLE_S, TOTAL_S = 0.5, 0.6, 1.2
+FIRST_S, IDLE_S, TOTAL_S = 0.3, 0.4, 0.8
 STREAM_BYTES = 2 << 20
+_PLAN_S = 1.1  # a change of the budgets is in force within a second
 CONFIG = f"""
 providers = [
   {{ name = "openai", kind = "openai", base_url = "SIMULATED/v1", api_key = "sk-simulated" }},
@@ -26,7 +27,8 @@ providers = [
   {{ name = "drainer", kind = "openai-compatible", base_url = "SIMULATED/v1", api_key = "sk-1", rates = "openai" }},
   {{ name = "raw", kind = "openai-compatible", base_url = "RAW/v1", api_key = "sk-raw", rates = "openai", LIMITS }},
   {{ name = "claude", kind = "anthropic-compatible", base_url = "RAW", api_key = "k", rates = "anthropic", LIMITS }},
-  {{ name = "slow", kind = "openai-compatible", base_url = "RAW/v1", api_key = "sk-raw", rates = "openai" }},
+  {{ name = "slow", kind = "openai-compatible", base_url = "RAW/v1", api_key = "k", rates = "openai" }},
+  {{ name = "unread", kind = "openai", base_url = "RAW/v1", api_key = "k", on_disconnect = "abort" }},
 ]
 keys = [{{ name = "tests", key = "{KEY}" }}]
 
@@ -131,16 +133,18 @@ def stream_gateway(stream_folder: Path, simulated, raw_streams) -> Iterator[Gate
     assert complaints == [], "the gateway complained"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def capped(stream_gateway: Gateway) -> Iterator[None]:
     """A budget over everything, far away, so that what budgets are charged stands in the records."""
     authority = open_authority(stream_gateway.data_dir)
-    amount = femto_from_usd("100000")
-    authority.put(Budget("", read_account("org"), "usd", read_window("lifetime"), amount))
-    time.sleep(1.1)  # a change of the plan is in force within a second
+    org, window = read_account("org"), read_window("lifetime")
+    authority.put(Budget("", org, "usd", window, femto_from_usd("100000")))
+    time.sleep(_PLAN_S)
     yield
     assert authority.check() == []
+    authority.remove(org, "usd", window)
     authority.close()
+    time.sleep(_PLAN_S)
 
 
 @pytest.fixture

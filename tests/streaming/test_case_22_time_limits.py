@@ -100,8 +100,8 @@ def test_case_22_a_stream_without_end(stream_gateway, stream_books, raw_streams)
 @pytest.mark.parametrize(
     ("script", "limit_s", "words"),
     [
-        (writes(HEAD, then="hold"), IDLE_S, "nothing arrived for 0.6 s (idle_timeout_s)"),
-        (trickles(HEAD, drop=BYTE, every_s=0.03), TOTAL_S, "longer than 1.2 s (total_timeout_s)"),
+        (writes(HEAD, then="hold"), IDLE_S, f"nothing arrived for {IDLE_S:g} s (idle_timeout_s)"),
+        (trickles(HEAD, drop=BYTE, every_s=0.03), TOTAL_S, f"longer than {TOTAL_S:g} s (total_timeout_s)"),
     ],
     ids=["silence", "trickle"],
 )
