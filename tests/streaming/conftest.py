@@ -18,7 +18,7 @@ from tests.streaming.peer import ScriptedProvider
 
 __all__ = ["simulated"]
 FIRST_S, IDLE_S, TOTAL_S = 0.3, 0.4, 0.8
-STREAM_BYTES = 2 << 20
+STREAM_BYTES = 17 << 20  # the usual largest event fits
 _PLAN_S = 1.1  # a change of the budgets is in force within a second
 CONFIG = f"""
 providers = [
@@ -33,7 +33,6 @@ providers = [
 keys = [{{ name = "tests", key = "{KEY}" }}]
 
 [limits]
-event_bytes = 1048576
 stream_bytes = {STREAM_BYTES}
 write_timeout_s = 1.0
 
