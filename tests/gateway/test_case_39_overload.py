@@ -57,7 +57,7 @@ def test_case_39_overload_with_a_brown_out(own, books_of) -> None:
         criticality = ("sheddable", "normal", "critical")[number % 3]
         for call in range(CALLS):
             fails = (number + call) % 2 == 0
-            wishes = {"fault": "status", "status": 503} if fails else {"ttft_ms": 100}
+            wishes: dict[str, object] = {"fault": "status", "status": 503} if fails else {"ttft_ms": 100}
             answers.append((criticality, *ask(own, criticality, wishes)))
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
