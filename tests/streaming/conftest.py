@@ -18,6 +18,7 @@ from tests.streaming.peer import ScriptedProvider
 
 __all__ = ["simulated"]
 FIRST_S, IDLE_S, TOTAL_S = 0.3, 0.4, 0.8
+HEARTBEAT_S = 0.25
 STREAM_BYTES = 17 << 20  # the usual largest event fits
 _PLAN_S = 1.1  # a change of the budgets is in force within a second
 CONFIG = f"""
@@ -57,10 +58,13 @@ targets = [
   {{ provider = "anthropic", model = "claude-haiku-4-5" }},
 ]
 """
-# Says, when asked by a signal, how many tasks there are.
-_COUNT_TASKS = """
+# Says, when asked by a signal, how many tasks there are; and its heart beats faster than every 15 s.
+_PRELOAD = """
 import asyncio, os, signal
+import msgspec
 import farebox.worker as worker
+limit_clients = worker.limit_clients
+worker.limit_clients = lambda *args: msgspec.structs.replace(limit_clients(*args), heartbeat_s=HEARTBEAT)
 inner = worker.run
 async def run(*args):
     loop = asyncio.get_running_loop()
@@ -124,7 +128,7 @@ def stream_gateway(stream_folder: Path, simulated, raw_streams) -> Iterator[Gate
     limits += ', on_disconnect = "abort"'
     text = CONFIG.replace("SIMULATED", simulated.url).replace("RAW", raw_streams.url).replace("LIMITS", limits)
     (stream_folder / "farebox.toml").write_text(text)
-    preload = _COUNT_TASKS.replace("TASKS", str(stream_folder / "tasks"))
+    preload = _PRELOAD.replace("TASKS", str(stream_folder / "tasks")).replace("HEARTBEAT", str(HEARTBEAT_S))
     running = Gateway(stream_folder, stream_folder / "farebox.toml", preload=preload)
     yield running
     assert running.stop() == 0

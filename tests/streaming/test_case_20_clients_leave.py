@@ -1,11 +1,12 @@
 """Case 20: a client leaves at every event of a stream; nothing is billed that is not in the books, nothing is left."""
 
+import asyncio
 import time
 
 import pytest
 
-from tests.streaming.conftest import FIRST_S
-from tests.streaming.peer import ROLE, SSE, read_events, request, writes
+from tests.streaming.conftest import FIRST_S, HEARTBEAT_S
+from tests.streaming.peer import DONE, ROLE, SSE, STOP, USAGE, WORDS, read_events, request, writes
 
 EVENTS = 14  # of a stream with ten pieces: a role before them; a finish reason, usage and an end behind
 MODELS = {
@@ -73,3 +74,34 @@ def test_case_20_a_client_that_leaves_before_the_first_content(stream_gateway, s
     assert (attempt.done.outcome, attempt.done.flags) == ("client_gone", ("estimated",))
     assert attempt.done.meters == {"input": 6}
     assert attempt.done.charged_femto > attempt.done.total_femto > 0
+
+
+@pytest.mark.parametrize(
+    ("dialect", "model", "beat"),
+    [
+        ("openai", "slow/gpt-4o", b": farebox\n\n"),
+        ("anthropic", "slow/gpt-4o", b'event: ping\ndata: {"type": "ping"}\n\n'),
+    ],
+    ids=["openai", "anthropic"],
+)
+def test_case_20_a_silent_stream_is_seen_to_be_alive(stream_gateway, stream_books, raw_streams, dialect, model, beat):
+    """What a client that has vanished would not acknowledge; its time, not the provider's, is what it shows."""
+
+    async def script(reader, writer):
+        await writes(SSE, ROLE, WORDS)(reader, writer)
+        await asyncio.sleep(HEARTBEAT_S * 3)
+        await writes(STOP, USAGE, DONE)(reader, writer)
+
+    raw_streams.play(script)
+    with stream_gateway.connect() as connection:
+        connection.sendall(request(dialect, model))
+        received = b""
+        while not received.endswith(b"0\r\n\r\n"):
+            more = connection.recv(65536)
+            assert more, received
+            received += more
+    before, _, after = received.partition(beat)
+    assert b"one two three" in before
+    assert b"stop" in after, "it stands between two events"
+    (attempt,) = stream_books.attempts(1)
+    assert (attempt.done.outcome, attempt.done.flags) == ("ok", ())
