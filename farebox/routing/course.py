@@ -138,8 +138,10 @@ class Course:
         found: tuple[float, Target] | None = None
         for tried in self._tried.values():
             vitals = self._health.of(tried.target)
-            if not tried.repeatable or tried.repeats >= self._settings.repeats or vitals.is_failing(now_ns):
+            if not tried.repeatable or tried.repeats >= self._settings.repeats:
                 continue
+            if vitals.is_failing(now_ns) and len(self._targets) > 1:
+                continue  # where there is no other, the retry budget alone protects it
             wait_s = backoff_s(self._settings, tried.repeats, self._draw())
             if vitals.asked_until_ns > now_ns:
                 asked_s = (vitals.asked_until_ns - now_ns) / _NS

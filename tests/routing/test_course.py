@@ -70,6 +70,14 @@ def test_what_would_fail_again_is_not_repeated() -> None:
     assert names_of(run(make_course(health, "ab"), health, repeatable=False)) == [("a", "first"), ("b", "failover")]
 
 
+def test_a_lonely_target_is_repeated_even_where_it_fails_often() -> None:
+    health = make_health()
+    vitals = health.of(targets("a")[0])
+    for _ in range(4):
+        vitals.end("bad", NOW, probe=vitals.begin(NOW))
+    assert len(run(make_course(health, "a"), health)) == 3
+
+
 def test_attempts_are_bounded() -> None:
     health = make_health()
     assert len(run(make_course(health, attempts=2), health)) == 2
