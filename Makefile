@@ -4,7 +4,7 @@ BIN := .venv/bin
 PORT ?= 4000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check unit prove engine-test bench clean
+.PHONY: help demo serve test check unit prove faults engine-test bench clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ unit: .venv/test.stamp ## Tests
 
 prove: .venv/test.stamp ## The long proofs: 100,000 requests and 1,000 kills, caps hold and books cover the bill
 	$(BIN)/python -m pytest -m long -s tests/proof
+
+faults: .venv/test.stamp ## Twenty ways in which providers fail, and what clients see of them
+	$(BIN)/python -m tests.faults
 
 engine-test: .venv/engine.stamp ## A real engine behind Farebox: llama.cpp with a small model
 	$(BIN)/python -m pytest -m engine tests/engine
