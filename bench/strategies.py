@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,7 +102,10 @@ def ask_all(port: int, trace: list[tuple[int, int]]) -> float:
     good: list[bool] = []
 
     def work() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+            work_on(connection)
+
+    def work_on(connection: http.client.HTTPConnection) -> None:
         while True:
             with lock:
                 item = next(left, None)
