@@ -22,9 +22,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.strategies import KEY, MODEL, free_port, wait_for
+from bench.strategies import KEY, MODEL, free_port, read_records, wait_for
 from farebox.journal.record import Done, Sent
-from farebox.journal.segment import read_segment
 from farebox.simulate.run import ProvidersInThread
 from farebox.state.pushed import push, withdraw
 
@@ -255,11 +254,7 @@ def main() -> None:
         finally:
             gateway.terminate()
             gateway.wait(30)
-        records = [
-            record
-            for path in sorted((data_dir / "journal").glob("*/*.seg"))
-            for record, _ in read_segment(path, 0).records
-        ]
+        records = read_records(data_dir)
     ends = {record.attempt: record for record in records if isinstance(record, Done)}
     pairs = sorted(((one, ends[one.attempt]) for one in records if isinstance(one, Sent)), key=lambda p: p[0].at_ns)
     print_changes(pairs, done_at)

@@ -157,14 +157,21 @@ def run_strategy(strategy: str, trace: list[tuple[int, int]]) -> tuple[list[tupl
         finally:
             gateway.terminate()
             gateway.wait(30)
-        records = [
-            record
-            for path in sorted((folder / "data" / "journal").glob("*/*.seg"))
-            for record, _ in read_segment(path, 0).records
-        ]
+        records = read_records(folder / "data")
         book = load_book([folder / "prices.toml"])
     ends = {record.attempt: record for record in records if isinstance(record, Done)}
     return [(record, ends[record.attempt]) for record in records if isinstance(record, Sent)], book
+
+
+def read_records(data_dir: Path) -> list[Sent | Done]:
+    """Return all that is in the journal."""
+    found: list[Sent | Done] = []
+    for path in sorted((data_dir / "journal").glob("*/*.seg")):
+        offset = 0
+        while (batch := read_segment(path, offset)).records:
+            found += [record for record, _ in batch.records]
+            offset = batch.next_offset
+    return found
 
 
 def optimum_femto(pairs: list[tuple[Sent, Done]], book: PriceBook) -> int:
