@@ -22,9 +22,9 @@ from farebox.journal.record import Done, Sent
 from farebox.meter import lost
 from farebox.prices.book import PriceBook
 from farebox.state.archive import use_book
-from farebox.state.budget_tables import budgets_of
+from farebox.state.checked import check, refuse_restarts
 from farebox.state.ledger_authority import open_authority
-from farebox.state.settings import Settings, load_settings, stamp_of
+from farebox.state.settings import Files, Settings, load_settings
 
 _TICK_S = 5.0  # reports bring the books up to date themselves; larger passes cost half as much a call
 _LOOK_S = 0.5  # how soon a dead worker's slices return
@@ -66,7 +66,7 @@ class Office:
             ConfigError: where they cannot be used.
         """
         book = use_book(settings.data_dir, settings.price_files)
-        self._budgets = budgets_of(settings.config, book, time.time_ns())
+        self._budgets = check(settings.config, book).budgets
         self._assume = partial(assume_lost, book)
         self._aligned: bool = False
 
@@ -146,7 +146,7 @@ def main() -> None:
     os.nice(_NICE)
     spec = sys.argv[1]
     settings = load_settings(spec)
-    stamp = stamp_of(spec, settings)
+    files = Files(spec, settings)
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
@@ -160,18 +160,17 @@ def main() -> None:
     while not stopping:
         readable, _, _ = select.select(watched, [], [], _LOOK_S)
         stopping = bool(readable)
-        now = stamp_of(spec, settings)
-        if now != stamp:
-            stamp = now
-            settings = _read_anew(spec, settings, office)
+        if files.have_changed():
+            settings = _read_anew(files, settings, office)
         office.look(time.monotonic(), last=stopping)
     authority.close()
 
 
-def _read_anew(spec: str, before: Settings, office: Office) -> Settings:
+def _read_anew(files: Files, before: Settings, office: Office) -> Settings:
     """Return the changed settings, put in force; those before where the new ones cannot be, as workers tell."""
     try:
-        settings = load_settings(spec)
+        settings = files.read()
+        refuse_restarts(before, settings)
         office.configure(settings)
     except FareboxError:
         return before

@@ -9,7 +9,8 @@ changed for them. What cannot be used changes nothing and is said once.
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable
 
 import msgspec
 
@@ -19,19 +20,19 @@ from farebox.budgets.account import Payer
 from farebox.clock import Clock
 from farebox.config.providers import Provider
 from farebox.edges import Edges, Journal
-from farebox.errors import ConfigError, FareboxError
+from farebox.errors import FareboxError
 from farebox.health.vitals import Health
 from farebox.http1.client import Origin, TimeLimits, Upstream
 from farebox.journal.flush import Flusher
 from farebox.pace.pacer import Pacer
 from farebox.prices.book import PriceBook
-from farebox.route import Routes, Target, address_of, check_endpoints
+from farebox.route import Routes, Target, address_of
 from farebox.routing.policy import Flags, Policies
 from farebox.routing.request import Request
 from farebox.routing.router import Means, Router
 from farebox.state.archive import use_book
-from farebox.state.classifiers import load_classifiers
-from farebox.state.settings import Settings, Stamp, load_settings, stamp_of
+from farebox.state.checked import check, refuse_restarts
+from farebox.state.settings import Files, Settings
 from farebox.treasury.treasury import Treasury
 
 _LOOK_S = 0.25
@@ -90,18 +91,17 @@ class Builder:
         book = use_book(settings.data_dir, settings.price_files)
         if before is not None and before.book.hash == book.hash:
             book = before.book  # with what it remembers
-        check_endpoints(config, book)
-        routes = Routes(config)
+        checked = check(config, book)
         health = self._health or Health(config.breaker, config.retries)
         self._health = health
         pacer = Pacer(config, settings.workers, self._tools.clock, self._loop.call_later)
         means = Means(
             pacer.wait_for,
-            load_classifiers(config),
+            checked.classifiers,
             Policies(config.policies, self._used, self._tools.flags) if config.policies else None,
         )
-        router = Router(config, routes, book, health, means)
-        return _Plan(settings, book, routes, router, pacer)
+        router = Router(config, checked.routes, book, health, means)
+        return _Plan(settings, book, checked.routes, router, pacer)
 
     def connect(self, plan: _Plan, before: Edges | None) -> Edges:
         """Return the edges of a plan, with what can be kept of those before; made in the event loop, in one step."""
@@ -147,6 +147,7 @@ class Reloader:
         settings: as they are in force.
         edges: as they are in force.
         builder: makes new ones.
+        prepare: does what can fail, in a thread, before new ones are put in force.
         adopt: puts new ones in force, with their settings.
 
     Attributes:
@@ -159,14 +160,15 @@ class Reloader:
         settings: Settings,
         edges: Edges,
         builder: Builder,
+        prepare: Callable[[Settings], None],
         adopt: Callable[[Settings, Edges], None],
     ) -> None:
-        self._spec = spec
+        self._files = Files(spec, settings)
         self._settings = settings
         self._edges = edges
         self._builder = builder
+        self._prepare = prepare
         self._adopt = adopt
-        self._stamp: Stamp = stamp_of(spec, settings)
         self._asked = asyncio.Event()
         self.stale: str = ""
 
@@ -186,19 +188,16 @@ class Reloader:
 
     async def look(self, *, is_asked: bool = False) -> None:
         """Put what changed in force, if anything did."""
-        stamp = await asyncio.to_thread(stamp_of, self._spec, self._settings)
-        if stamp == self._stamp and not is_asked:
+        if not (await asyncio.to_thread(self._files.have_changed) or is_asked):
             return
         try:
-            settings = await asyncio.to_thread(load_settings, self._spec)
-            _refuse_restarts(self._settings, settings)
+            settings = await asyncio.to_thread(self._files.read)
+            refuse_restarts(self._settings, settings)
             plan = await asyncio.to_thread(self._builder.plan, settings, self._edges)
-        except FareboxError as error:
-            self._stamp = stamp
+            await asyncio.to_thread(self._prepare, settings)
+        except (FareboxError, OSError, sqlite3.Error) as error:
             self._tell(str(error))
             return
-        # Stamped before it was read: a change in between is read again. The new files may name others.
-        self._stamp = stamp if settings.price_files == self._settings.price_files else stamp_of(self._spec, settings)
         before = self._edges
         self._edges = self._builder.connect(plan, before)
         self._settings = settings
@@ -213,24 +212,6 @@ class Reloader:
     def _tell(self, why: str) -> None:
         self.stale = why
         self._edges.alarm.note(f"the changed configuration is not in force: {why}")
-
-
-def _refuse_restarts(now: Settings, wanted: Settings) -> None:
-    """Refuse what only a restart can change.
-
-    Raises:
-        ConfigError: naming the keys.
-    """
-    pairs: Sequence[tuple[str, object, object]] = (
-        ("host", now.config.host, wanted.config.host),
-        ("journal", now.config.journal, wanted.config.journal),
-        ("idempotency", now.config.idempotency, wanted.config.idempotency),
-        ("spending.ledger", now.config.spending.ledger, wanted.config.spending.ledger),
-        ("limits.body_bytes", now.config.limits.body_bytes, wanted.config.limits.body_bytes),
-    )
-    changed = [name for name, before, after in pairs if before != after]
-    if changed:
-        raise ConfigError(f"{', '.join(changed)}: this takes a restart; nothing of the file was changed until then")
 
 
 def _upstream(provider: Provider, before: Upstream | None) -> Upstream:

@@ -62,13 +62,21 @@ class KeyWatch:
         self._clock = clock
         self._version: int = store.version()
         self._ring: KeyRing = store.snapshot(config.keys)
+        self._prepared: KeyRing = self._ring
         self._checked_ns: int = clock.monotonic_ns()
 
-    def configure(self, config: Config) -> None:
-        """Take over the keys of a changed configuration."""
-        if config.keys != self._config.keys:
-            self._config = config
-            self._ring = self._store.snapshot(config.keys)
+    def prepare(self, settings: Settings) -> None:
+        """Read the keys as they are under a changed configuration, for `adopt`.
+
+        Raises:
+            sqlite3.Error: where state.db cannot be read.
+        """
+        self._prepared = self._store.snapshot(settings.config.keys)
+
+    def adopt(self, config: Config) -> None:
+        """Put the keys of a changed configuration in force, as they were prepared."""
+        self._config = config
+        self._ring = self._prepared
 
     def ring(self) -> KeyRing:
         """Return the current snapshot.
@@ -126,13 +134,13 @@ async def run(spec: str) -> None:
     listener = Listener(edges, ids, watch.ring, once, overload)
 
     def adopt(settings: Settings, edges: Edges) -> None:
-        watch.configure(settings.config)
+        watch.adopt(settings.config)
         overload.configure(settings.config.shedding)
         listener.edges = edges
         if once is not None:
             once.edges = edges
 
-    reloader = Reloader(spec, settings, edges, builder, adopt)
+    reloader = Reloader(spec, settings, edges, builder, watch.prepare, adopt)
     listener.stale = lambda: reloader.stale
     server = HttpServer(listener.answer, config.limits.body_bytes, limit_clients(config.limits.write_timeout_s))
     await server.listen(config.host, settings.port, _BACKLOG)

@@ -16,14 +16,14 @@ from farebox.cli.options import config_option, data_dir_option, find_config
 from farebox.config.tables import Config
 from farebox.errors import ConfigError
 from farebox.journal.probe import SLOW_NS, measure_sync
-from farebox.route import check_endpoints
 from farebox.state.budget_tables import budgets_of
+from farebox.state.checked import check, is_loopback
 from farebox.state.keys import KeyStore, load_pepper
 from farebox.state.ledger_authority import LEDGER, open_authority
 from farebox.state.pricebook import load_book
 from farebox.state.pushed import list_pushed
 from farebox.state.settings import Spec, read_config
-from farebox.supervise import Supervisor, check_address, is_loopback
+from farebox.supervise import Supervisor, check_address
 
 
 @click.command()
@@ -114,7 +114,7 @@ def _check_access(config: Config, address: str, data_dir: Path) -> None:
 
 def _check_prices(config: Config, path: Path | None, data_dir: Path) -> None:
     base = Path() if path is None else path.parent
-    check_endpoints(config, load_book([*(base / name for name in config.prices), *list_pushed(data_dir)]))
+    check(config, load_book([*(base / name for name in config.prices), *list_pushed(data_dir)]))
 
 
 def _align_budgets(config: Config, path: Path | None, data_dir: Path) -> str:
@@ -126,7 +126,9 @@ def _align_budgets(config: Config, path: Path | None, data_dir: Path) -> str:
         ConfigError: where a budget cannot be one.
     """
     base = Path() if path is None else path.parent
-    wanted = budgets_of(config, load_book([base / name for name in config.prices]), time.time_ns())
+    wanted = budgets_of(
+        config, load_book([*(base / name for name in config.prices), *list_pushed(data_dir)]), time.time_ns()
+    )
     where = "Postgres" if config.spending.ledger else str(data_dir / LEDGER)
     authority = open_authority(data_dir, config.spending.ledger or None)
     try:

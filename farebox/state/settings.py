@@ -22,7 +22,7 @@ from farebox.state.pushed import list_pushed
 DEFAULT_CONFIG = Path("farebox.toml")
 DEFAULT_DATA_DIR = Path("farebox-data")
 _SECRET_FILE = re.compile(r'["\']file:([^"\']+)["\']')
-Stamp = tuple[tuple[str, int, int, int], ...]
+Stamp = dict[str, tuple[int, int, int]]
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -91,7 +91,37 @@ def load_settings(spec_json: str) -> Settings:
     )
 
 
-def stamp_of(spec_json: str, settings: Settings) -> Stamp:
+class Files:
+    """The files that a process's settings come from, watched for changes.
+
+    Args:
+        spec_json: the command-line argument of the process.
+        settings: as they were read from it.
+    """
+
+    def __init__(self, spec_json: str, settings: Settings) -> None:
+        self._spec = spec_json
+        self._watched = settings
+        self._read: Stamp = _stamp_of(spec_json, settings)
+
+    def have_changed(self) -> bool:
+        """Return whether a file is another than when `read` read it last."""
+        return _stamp_of(self._spec, self._watched) != self._read
+
+    def read(self) -> Settings:
+        """Return the settings as the files have them now; from now on the files they name are watched, good or not.
+
+        Raises:
+            ConfigError: where the configuration cannot be used.
+        """
+        self._read = _stamp_of(self._spec, self._watched)  # before it is read: what changes meanwhile is read again
+        settings = load_settings(self._spec)
+        self._read = {path: self._read.get(path, stat) for path, stat in _stamp_of(self._spec, settings).items()}
+        self._watched = settings
+        return settings
+
+
+def _stamp_of(spec_json: str, settings: Settings) -> Stamp:
     """Return what changes whenever a file changes that the settings come from."""
     config_path = msgspec.json.decode(spec_json).get("config_path") or ""
     watched: list[Path] = [*settings.price_files, settings.data_dir / "prices"]
@@ -100,15 +130,15 @@ def stamp_of(spec_json: str, settings: Settings) -> Stamp:
         watched.append(path)
         with contextlib.suppress(OSError, UnicodeDecodeError):  # when it is read in earnest, that is told
             watched += [path.parent / name for name in _SECRET_FILE.findall(path.read_text(encoding="utf-8"))]
-    return tuple(_stat(path) for path in watched)
+    return {str(path): _stat(path) for path in watched}
 
 
-def _stat(path: Path) -> tuple[str, int, int, int]:
+def _stat(path: Path) -> tuple[int, int, int]:
     try:
         found = path.stat()
     except OSError:
-        return str(path), 0, 0, 0
-    return str(path), found.st_mtime_ns, found.st_size, found.st_ino
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def read_config(path: Path | None, environment: Mapping[str, str]) -> Config:

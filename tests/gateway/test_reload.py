@@ -172,3 +172,26 @@ def test_no_call_is_lost(own, tmp_path, simulated) -> None:
     assert errors == []
     assert {(status, whole) for status, _, whole in seen} == {(200, True)}
     assert {provider for _, provider, _ in seen} == {"one", "two"}
+
+
+def test_the_last_key_cannot_be_taken_from_a_gateway_that_others_reach(tmp_path, simulated) -> None:
+    """Without keys anyone could call: what a start refuses, a reload refuses."""
+    (tmp_path / "own.toml").write_text("")
+    host = 'host = "0.0.0.0"\n'
+    text = CONFIG.replace("SIMULATED", simulated.url).replace("KEY", KEY).replace("STRATEGY", "priority")
+    text = host + text.replace("FIRST", "one").replace("SECOND", "two")
+    (tmp_path / "farebox.toml").write_text(text)
+    gateway = Gateway(tmp_path, tmp_path / "farebox.toml")
+    try:
+        (tmp_path / "farebox.toml").write_text(
+            "\n".join(line for line in text.splitlines() if not line.startswith("keys"))
+        )
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while (ready := json.loads(gateway.request("GET", "/readyz")[2]))["configuration"] == "ok":
+            assert time.monotonic() < deadline_s
+        assert "keys: the last one is gone" in ready["configuration"]
+        body = {"model": "m", "messages": ASK}
+        assert gateway.request("POST", "/v1/chat/completions", body)[0] == 401
+        assert ask(gateway)[0] == 200
+    finally:
+        gateway.stop()
