@@ -182,14 +182,16 @@ class Attempt:
         if self._closed:
             return
         self._closed = True
-        self._tell_health(_verdict_of(outcome))
+        now_ns = self.edges.clock.monotonic_ns()
+        if self._probe is not None:
+            self._vitals.end("good" if outcome == "ok" else _verdict_of(outcome), now_ns, probe=self._probe)
+            self._probe = None
         if self.is_over:
             priced = msgspec.structs.replace(priced, flags=(*priced.flags, "over_threshold"))
         if priced.unpriced:
             model = f"{self.sent.rate_provider}/{self.answered.model or self.sent.model}"
             self.edges.alarm.ring(model, f"{model} is served without a price: {priced.unpriced}; see farebox audit")
         clock = self.edges.clock
-        now_ns = clock.monotonic_ns()
         total_ns = (self.received_ns or now_ns) - self.sent_ns
         ended = Ended(
             outcome=outcome,

@@ -56,24 +56,39 @@ class Call:
         self.reply: Reply = reply
         self.route = edges.router.plan(asked, inbound, edges.clock.now_ns(), edges.clock.monotonic_ns())
         self._admission = open_admission(edges.treasury, edges.book, edges.clock, inbound, asked, edges.spending)
-        self._course = Course(self.route.targets, edges.health, edges.retries, inbound.id)
+        self._course: Course | None = None  # of those that need one: most calls have one attempt
         self._number: int = 0
         self._made: int = 0
         self._used_femto: int = 0
         self._failed: Failed | None = None
+        self._first: Target | None = None
         self._reason: str = ""
         self._is_over: bool = False
 
     async def answer(self) -> None:
         """Make attempts until one answers or none is left."""
+        target = self.route.targets[0]
+        step: Step | None
+        if self.edges.health.of(target).blocked_until(self._now_ns()):
+            step = self._make_course().first(self._now_ns())
+        else:
+            step = Step(target)
         try:
-            step: Step | None = self._course.first(self._now_ns())
             while step is not None:
                 step = await self._take(step)
         finally:
-            self._course.end()
+            if self._course is not None:
+                self._course.end()
         if self._failed is not None:
             self._refuse(self._failed)
+
+    def _make_course(self) -> Course:
+        """Return the course of the call, which begins where its first attempt has been made or was not."""
+        if self._course is None:
+            self._course = Course(self.route.targets, self.edges.health, self.edges.retries, self.inbound.id)
+            if self._first is not None:
+                self._course.sent(self._first)
+        return self._course
 
     async def _take(self, step: Step) -> Step | None:
         """Make an attempt; return what follows, or None where nothing does: `_failed` says whether it was answered."""
@@ -84,13 +99,15 @@ class Call:
             attempt = await self._open(step.target, step.role, why)
         except CallError as error:
             self._failed = self._failed or Failed(error, try_next=True)
-            self._course.pass_over(step.target)
-            return self._course.next(step.target, self._now_ns(), repeatable=False)
-        hedge = self.route.hedge
+            course = self._make_course()
+            course.pass_over(step.target)
+            return course.next(step.target, self._now_ns(), repeatable=False)
+        route = self.route
         if step.role == "first":
-            self._cast_shadows()
-            if hedge is not None and len(self.route.targets) > 1:
-                return await self._race(attempt, hedge)
+            if route.shadows:
+                self._cast_shadows()
+            if route.hedge is not None and len(route.targets) > 1:
+                return await self._race(attempt, route.hedge)
         failure = await send(attempt, self.reply)
         return self._end(attempt, failure)
 
@@ -128,7 +145,10 @@ class Call:
             raise
         if role != "shadow":
             self._made += 1
-            self._course.sent(target)
+            if self._course is not None:
+                self._course.sent(target)
+            else:
+                self._first = target
         return attempt
 
     def _end(self, attempt: Attempt, failure: Failed | None, *, rivals: bool = False) -> Step | None:
@@ -144,7 +164,7 @@ class Call:
             return None
         step = None
         if failure.try_next and not rivals:
-            step = self._course.next(attempt.target, self._now_ns(), repeatable=failure.repeatable)
+            step = self._make_course().next(attempt.target, self._now_ns(), repeatable=failure.repeatable)
         name = f"{attempt.target.provider.name}/{attempt.target.model}"
         self._reason = f"{name}: {attempt.status or failure.outcome}"
         attempt.put_done(failure.outcome, failure.priced, final=step is None and not rivals)
@@ -163,10 +183,10 @@ class Call:
         self._is_over = True
         self._reason += f"; {decision.reason}"
         if decision.policy.then == "refuse":
-            self._course.end()
+            self._make_course().end()
             raise refusal(decision)
         if decision.policy.then == "use":
-            self._course.end()
+            self._make_course().end()
             router, clock = self.edges.router, self.edges.clock
             asked = msgspec.structs.replace(self.asked, model=decision.policy.use)
             self.route = router.plan(asked, self.inbound, clock.now_ns(), clock.monotonic_ns())
@@ -214,7 +234,7 @@ class Call:
 
     async def _open_rival(self, first: Attempt, waited_s: float, hedge: Hedge) -> Attempt | None:
         """Return an attempt at another target, or None where none is well, or too many calls have one."""
-        target = self._course.beside(first.target, self._now_ns())
+        target = self._make_course().beside(first.target, self._now_ns())
         if target is None or not self.edges.health.may_hedge(self.asked.model, hedge.most_percent, self._now_ns()):
             return None
         first_name = f"{first.target.provider.name}/{first.target.model}"
