@@ -25,6 +25,12 @@ from farebox.wire.json_body import parse_object
 from farebox.wire.operations import READINGS
 
 _DEPTH = 64
+# What only a running worker knows: this command runs beside the gateway, so nothing was learned yet.
+_LEARNED = {
+    "fastest": "No target was seen here: a worker goes by the times and failures that it sees itself.",
+    "balanced": "No target was seen here: times and health count as equal; a worker goes by what it sees itself.",
+    "sticky": "Nothing is cached here: in a worker, a target that has the conversation in its cache goes first.",
+}
 
 
 @click.group()
@@ -75,10 +81,14 @@ def explain(
         )
     else:
         words = {id(chosen): "chosen"}
-        rows = [(_name(one), _cost(one), one.dropped_because or words.get(id(one), "next")) for one in ranked]
-        print_table(make_console(), f"{model}: {strategy}", ("target", ">expected", "why"), rows)
+        rows = [
+            (_name(one), _cost(one), _score(one), one.dropped_because or words.get(id(one), "next")) for one in ranked
+        ]
+        print_table(make_console(), f"{model}: {strategy}", ("target", ">expected", ">score", "why"), rows)
         if chosen is not None:
             click.echo(describe(strategy, ranked))
+        if strategy in _LEARNED:
+            click.echo(_LEARNED[strategy])
     if chosen is None:
         raise click.exceptions.Exit(1)
 
@@ -107,6 +117,10 @@ def _cost(candidate: Candidate) -> str:
     return "-" if candidate.expected_femto is None else short_usd(candidate.expected_femto)
 
 
+def _score(candidate: Candidate) -> str:
+    return "-" if candidate.score is None or candidate.dropped_because else f"{candidate.score:.6g}"
+
+
 def _as_dict(candidate: Candidate) -> dict[str, Any]:
     cost = candidate.expected_femto
     return {
@@ -114,5 +128,6 @@ def _as_dict(candidate: Candidate) -> dict[str, Any]:
         "model": candidate.option.target.model,
         "expected_usd": None if cost is None else usd_text(cost),
         "score": candidate.score,
+        "saving_usd": usd_text(candidate.saving_femto),
         "dropped_because": candidate.dropped_because or None,
     }
