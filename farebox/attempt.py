@@ -87,6 +87,32 @@ class Claim:
 class Attempt:
     """One request to one provider, from SENT to DONE. Not shared."""
 
+    __slots__ = (
+        "_closed",
+        "_probe",
+        "_vitals",
+        "admitted",
+        "answered",
+        "asked",
+        "claim",
+        "conversation",
+        "edges",
+        "first_token_ns",
+        "inbound",
+        "is_over",
+        "most_tokens",
+        "outgoing",
+        "policy",
+        "provider_request",
+        "received_ns",
+        "sent",
+        "sent_ns",
+        "status",
+        "target",
+        "ticket",
+        "used_femto",
+    )
+
     def __init__(
         self,
         edges: Edges,

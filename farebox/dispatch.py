@@ -110,7 +110,7 @@ def prepare(
             code="unsupported_operation",
             param="model",
         )
-    if operation in CONVERSATION.values():
+    if (target.service_tier or asked.stream) and operation in CONVERSATION.values():
         body = _with_tier_and_usage(body, target, wants_usage=operation == "chat" and asked.stream)
     head += f"x-client-request-id: {attempt_id}\r\n".encode()
     for name in profile.asks_headers:

@@ -25,7 +25,7 @@ from farebox.edges import Edges, Headers, Reply
 from farebox.errors import CallError
 from farebox.journal.record import Role
 from farebox.meter import UNBILLED, tokens_of
-from farebox.pace.pacer import Ticket
+from farebox.pace.pacer import Lane, Ticket
 from farebox.route import Target
 from farebox.routing.course import Course, Step
 from farebox.routing.policy import refusal
@@ -48,6 +48,23 @@ async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> N
 
 class Call:
     """One call on its way through its attempts."""
+
+    __slots__ = (
+        "_admission",
+        "_course",
+        "_failed",
+        "_first",
+        "_is_over",
+        "_made",
+        "_number",
+        "_reason",
+        "_used_femto",
+        "asked",
+        "edges",
+        "inbound",
+        "reply",
+        "route",
+    )
 
     def __init__(self, edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> None:
         self.edges: Edges = edges
@@ -127,7 +144,8 @@ class Call:
         self._number = number = self._number + 1  # taken before anything is waited for: others may be made meanwhile
         try:
             attempt_id = f"{self.inbound.id}.{number}"
-            ticket = await _pace(edges, self.asked, target)
+            lane = edges.pacer.find(target.id)
+            ticket = None if lane is None else await _pace(lane, self.asked)
             with ticket or _UNPACED:
                 admitted = (
                     Admitted(prepare(self.asked, target, attempt_id, self.inbound))
@@ -310,14 +328,13 @@ def _hedge_after_s(edges: Edges, first: Attempt, hedge: Hedge) -> float:
     return max(hedge.at_least_ms, min(hedge.at_most_ms, wait_ms)) / 1000
 
 
-async def _pace(edges: Edges, asked: Asked, target: Target) -> Ticket | None:
-    """Wait until the provider has room for an attempt, where anything is known of its limits.
+async def _pace(lane: Lane, asked: Asked) -> Ticket | None:
+    """Wait until the provider has room for an attempt.
 
     Raises:
         RateLimited: where that would take too long.
     """
-    lane = edges.pacer.find(target.id)
-    if lane is None or asked.operation == "count_tokens":  # which has limits of its own
+    if asked.operation == "count_tokens":  # which has limits of its own
         return None
     output = USUAL_OUTPUT_TOKENS if asked.output_cap is None else asked.output_cap
     if asked.operation == "embeddings":
