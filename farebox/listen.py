@@ -72,8 +72,11 @@ class Listener:
         try:
             operation = CALLS.get(exchange.path)
             if operation is not None:
-                if not self._overload.admits(read_criticality(exchange.headers), self.in_flight):
-                    raise self._overload.refusal(call_id)
+                overload = self._overload
+                if self.in_flight > overload.easy and not overload.admits(
+                    read_criticality(exchange.headers), self.in_flight
+                ):
+                    raise overload.refusal(call_id)
                 await self._call(exchange, operation, call_id, received_ns)
             else:
                 self._read(exchange, call_id)

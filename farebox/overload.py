@@ -35,6 +35,7 @@ class Overload:
     Attributes:
         lag_s: how late the loop runs, in the mean of the last second.
         memory_mib: resident memory, or 0 where that is not known or not limited.
+        easy: with so many calls under way every call is taken, however little it matters.
     """
 
     def __init__(self, shedding: Shedding, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,6 +45,7 @@ class Overload:
         self._refused: frozenset[Criticality] = frozenset()
         self.lag_s: float = 0.0
         self.memory_mib: float = 0.0
+        self.easy: int = 0
         self.configure(shedding)
 
     def configure(self, shedding: Shedding) -> None:
@@ -53,6 +55,7 @@ class Overload:
         self._calls: dict[Criticality, int] = {
             word: _NEVER if full is None else max(1, int(full * share)) for word, share in _SHARES.items()
         }
+        self._set_easy()
 
     async def run(self) -> None:
         """Look at the load until cancelled."""
@@ -96,6 +99,10 @@ class Overload:
         if self._shedding.memory_mib is not None and self._looks % _MEMORY_EVERY == 1:
             self.memory_mib = _resident_mib()
         self._refused = frozenset(word for word in _SHARES if self._is_too_much(word))
+        self._set_easy()
+
+    def _set_easy(self) -> None:
+        self.easy = 0 if self._refused else min(self._calls.values())
 
     def _is_too_much(self, word: Criticality) -> bool:
         shedding = self._shedding
