@@ -146,12 +146,11 @@ class Call:
             attempt_id = f"{self.inbound.id}.{number}"
             lane = edges.pacer.find(target.id)
             ticket = None if lane is None else await _pace(lane, self.asked)
-            with ticket or _UNPACED:
-                admitted = (
-                    Admitted(prepare(self.asked, target, attempt_id, self.inbound))
-                    if self._admission is None
-                    else await self._admission.admit(target, attempt_id, self._used_femto + open_femto)
-                )
+            if ticket is None and self._admission is None:  # the usual case, where nothing is limited or capped
+                admitted = Admitted(prepare(self.asked, target, attempt_id, self.inbound))
+            else:
+                with ticket or _UNPACED:
+                    admitted = await self._admit(target, attempt_id, self._used_femto + open_femto)
             attempt = Attempt(edges, self.inbound, self.asked, target, admitted, ticket)
             attempt.conversation = self.route.conversation
             attempt.put_sent(Made(number, role, why or self.route.why))
@@ -168,6 +167,11 @@ class Call:
             else:
                 self._first = target
         return attempt
+
+    async def _admit(self, target: Target, attempt_id: str, used_femto: int) -> Admitted:
+        if self._admission is None:
+            return Admitted(prepare(self.asked, target, attempt_id, self.inbound))
+        return await self._admission.admit(target, attempt_id, used_femto)
 
     def _end(self, attempt: Attempt, failure: Failed | None, *, rivals: bool = False) -> Step | None:
         """Put the end of an attempt on record, and return what follows it.

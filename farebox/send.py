@@ -24,7 +24,8 @@ async def send(attempt: Attempt, reply: Reply) -> Failed | None:
     What it returns is not on record yet: whether it is the answer depends on what is done next. Every other end is.
     """
     try:
-        await attempt.flush_sent()
+        if attempt.edges.durable is not None:
+            await attempt.flush_sent()
         await _run(attempt, reply)
     except Failed as failure:
         return failure
@@ -107,7 +108,8 @@ async def _answer_whole(attempt: Attempt, answer: Answer, reply: Reply) -> None:
         attempt.put_done("outpaced", priced, final=False)
         return
     attempt.put_done("ok", priced)
-    await attempt.flush_done()
+    if edges.durable is not None:
+        await attempt.flush_done()
     reply.respond(200, [("content-type", "application/json"), *attempt.headers(answer, priced)], body)
 
 

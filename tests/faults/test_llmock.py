@@ -172,7 +172,9 @@ CASES = [
     for speaker in SPEAKERS
     for fault, (_, streams) in FAULTS.items()
     for stream in (False, True)
-    if (streams is None or streams == stream) and (speaker != "openai to claude" or fault in _TRANSLATED)
+    if (streams is None or streams == stream)
+    and (speaker != "openai to claude" or fault in _TRANSLATED)
+    and (speaker == "openai" or stream)
 ]
 
 
