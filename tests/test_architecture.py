@@ -19,11 +19,11 @@ RANKS = {
     **dict.fromkeys(("route", "meter", "quote", "spend", "idempotency"), 5),
     **dict.fromkeys(("dispatch", "discover", "hold", "health", "treasury", "pace", "state"), 6),
     **dict.fromkeys(("admit", "books", "routing"), 7),
-    **dict.fromkeys(("edges", "analyse", "reprice"), 8),
-    **dict.fromkeys(("attempt", "present"), 9),
-    **dict.fromkeys(("failure", "simulate", "replay"), 10),
-    "relay": 11,
-    "send": 12,
+    **dict.fromkeys(("edges", "analyse", "reprice", "anomalies", "alerts"), 8),
+    **dict.fromkeys(("attempt", "imports", "whatif", "export"), 9),
+    **dict.fromkeys(("failure", "simulate", "replay", "tco", "reconcile"), 10),
+    **dict.fromkeys(("relay", "present"), 11),
+    **dict.fromkeys(("send", "report"), 12),
     "line": 13,
     **dict.fromkeys(("once", "overload"), 14),
     "listen": 15,
@@ -61,6 +61,7 @@ PURE = frozenset(
         "spend",
         "idempotency",
         "analyse",
+        "anomalies",
     }
 )
 IMPURE_IMPORTS = frozenset(
@@ -70,7 +71,10 @@ LINE = (
     *("worker", "reload", "overload", "listen", "line", "once", "send", "relay", "failure", "attempt", "edges"),
     *("admit", "treasury", "pace", "health", "dispatch", "http1"),
 )
-OFFICE = ("office", "books", "analyse", "reprice", "present")
+OFFICE = (
+    *("office", "books", "analyse", "reprice", "anomalies", "alerts", "imports", "whatif", "export"),
+    *("tco", "reconcile", "present", "report"),
+)
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 FORBIDDEN_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "core", "types", "base", "misc"})

@@ -93,6 +93,14 @@ class Books:
         """Let go of DuckDB."""
         self._connection.close()
 
+    def ask(self, query: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of a question to the view ``attempts``, for a room that has questions of its own.
+
+        Raises:
+            BooksFailed: where a file cannot be read.
+        """
+        return self._run(query, parameters)
+
     def total(self) -> BooksTotal:
         """Return the number of attempts and the exact sum of their charges."""
         (attempts, total, missing) = self._run(f"SELECT count(*), {_TOTAL}, {_UNPRICED} FROM attempts")[0]  # noqa: S608 - constants of this file
