@@ -46,6 +46,8 @@ def femto_per_unit(usd: str | int | Decimal, *, per: int) -> int:
 
 def usd_text(femto: int) -> str:
     """Return femtodollars as an exact decimal string of USD without trailing zeros, such as ``"0.005615"``."""
+    if 0 < femto < FEMTO_PER_USD:  # nearly always, and said of every call
+        return ("0." + str(femto).zfill(15)).rstrip("0")
     sign = "-" if femto < 0 else ""
     whole, part = divmod(abs(femto), FEMTO_PER_USD)
     if not part:

@@ -5,6 +5,8 @@ provider has cached of the conversation counts at its price for that, as far as 
 price is not known has no expected cost, which is not 0.
 """
 
+from collections.abc import Sequence
+
 from farebox.charge import Charge
 from farebox.prices.book import PriceBook
 from farebox.prices.choose import Rating
@@ -75,13 +77,24 @@ class Pricer:
         tier = request.service_tier or self._target.service_tier or None
         if now_ns // _NS != self._second or tier != self._tier:
             self._look_up(tier, now_ns)
-        inputs = request.input_tokens or 1
-        outputs = 0 if request.operation == "embeddings" else output_tokens
+        inputs, outputs = _sizes(request, output_tokens)
         if not cached_tokens:
             for above, input_femto, output_femto in self._units:
                 if inputs > above:
                     return inputs * input_femto + outputs * output_femto
         return self._at_length(inputs, outputs, cached_tokens, tier, now_ns)
+
+    def units(self, tier: str | None, second: int) -> tuple[_Units, ...]:
+        """Return what tokens cost by the length of the input, longest first; nothing where it takes more than that.
+
+        Args:
+            tier: that the call asks for, or None.
+            second: of the wall clock.
+        """
+        tier = tier or self._target.service_tier or None
+        if second != self._second or tier != self._tier:
+            self._look_up(tier, second * _NS)
+        return self._units
 
     def _look_up(self, tier: str | None, now_ns: int) -> None:
         self._second, self._tier = now_ns // _NS, tier
@@ -123,3 +136,39 @@ class Pricer:
             region=provider.region or None,
             facts={"deployment": provider.deployment} if provider.deployment else {},
         )
+
+
+class Rates:
+    """What calls are expected to cost at several targets; like `Pricer` it remembers the rates of the second."""
+
+    __slots__ = ("_pricers", "_second", "_tier", "_units")
+
+    def __init__(self, pricers: Sequence[Pricer]) -> None:
+        self._pricers = pricers
+        self._second: int = -1
+        self._tier: str | None = None
+        self._units: list[tuple[_Units, ...]] = []
+
+    def expect(self, request: Request, output_tokens: int, now_ns: int) -> list[int | None]:
+        """Return what a call is expected to cost at each of the targets, as `Pricer.femto` says."""
+        if request.operation == "count_tokens":
+            return [0] * len(self._pricers)
+        tier, second = request.service_tier, now_ns // _NS
+        if second != self._second or tier != self._tier:
+            self._units = [pricer.units(tier, second) for pricer in self._pricers]
+            self._second, self._tier = second, tier
+        inputs, outputs = _sizes(request, output_tokens)
+        costs: list[int | None] = []
+        for number, units in enumerate(self._units):
+            for above, input_femto, output_femto in units:
+                if inputs > above:
+                    costs.append(inputs * input_femto + outputs * output_femto)
+                    break
+            else:
+                costs.append(self._pricers[number].femto(request, output_tokens, now_ns))
+        return costs
+
+
+def _sizes(request: Request, output_tokens: int) -> tuple[int, int]:
+    """Return the tokens of input and output that are priced."""
+    return request.input_tokens or 1, 0 if request.operation == "embeddings" else output_tokens

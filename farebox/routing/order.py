@@ -15,21 +15,26 @@ A target that fails, or asked to be left alone, comes after those that do not. A
 made from the call's id, or the session's, so that it can be explained afterwards.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from math import log
+from operator import attrgetter
 
 import msgspec
 
-from farebox.config.models import Balance, Grade, Strategy, When
+from farebox.config.models import Balance, Grade, Model, Strategy, When
 from farebox.health.vitals import Vitals
 from farebox.route import Target
 from farebox.routing.expect import Pricer
 from farebox.routing.request import Request
 
+VitalsOf = Callable[[Target], Vitals]
 _MASK = 2**64 - 1
 _EXPLORED = 0.05  # share of the calls that `fastest` sends where nothing was seen lately
 _STALE_NS = 60_000_000_000
+_DRAWN = frozenset({"weighted", "sticky"})
+_SCORE = attrgetter("score")
+_PRIORITY = attrgetter("option.priority")
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -65,7 +70,6 @@ class Candidate(msgspec.Struct, gc=False):
 
     Attributes:
         option: the target.
-        vitals: how well it does.
         expected_femto: what the call is expected to cost there, femtodollars; None where that is not known or was not
             asked.
         saving_femto: how much less that is because of what the provider has cached, femtodollars.
@@ -75,7 +79,6 @@ class Candidate(msgspec.Struct, gc=False):
     """
 
     option: Option
-    vitals: Vitals
     expected_femto: int | None = None
     saving_femto: int = 0
     score: float | None = None
@@ -120,37 +123,54 @@ def draw(seed: int, option: int) -> float:
     return ((mixed ^ (mixed >> 31)) + 1) / 2**64
 
 
-def set_scores(
-    strategy: Strategy, candidates: Sequence[Candidate], sight: Sight, balance: Balance, threshold: float
-) -> None:
-    """Give each candidate the score by which it is ordered, lower first; those that are left out among them."""
+def set_scores(model: Model, candidates: Sequence[Candidate], sight: Sight, vitals_of: VitalsOf) -> None:
+    """Give each candidate its score, lower first.
+
+    Args:
+        model: whose strategy it is.
+        candidates: those that may answer the call.
+        sight: the call.
+        vitals_of: tells how well a target does.
+    """
+    strategy = model.strategy
     if strategy == "priority":
         for one in candidates:
             one.score = float(one.option.priority)
-    elif strategy in {"weighted", "sticky"}:
+    elif strategy in _DRAWN:
         seed = number_of(sight.seed)
         for one in candidates:
             one.score = _weigh(one.option, seed)
     elif strategy == "fastest":
-        _score_time(candidates, sight)
+        _score_time(candidates, sight, vitals_of)
     elif strategy == "balanced":
-        _score_balance(candidates, sight, balance)
+        _score_balance(candidates, sight, model.balance, vitals_of)
     else:
         _score_cost(candidates)
         if strategy == "auto":
-            wanted = "large" if sight.difficulty >= threshold else "small"
+            wanted = "large" if sight.difficulty >= model.auto.threshold else "small"
             for one in candidates:
                 one.score = (one.score or 0.0) + (0.0 if one.option.grade == wanted else 1e9)
 
 
-def by_score(candidate: Candidate) -> tuple[float, float]:
-    """Return what candidates are sorted by where the score comes first."""
-    return candidate.score or 0.0, candidate.option.priority
+def sort(strategy: Strategy, candidates: list[Candidate], *, has_priorities: bool) -> None:
+    """Put candidates in order; equals stay in the order of the file.
+
+    Args:
+        strategy: whose scores they have.
+        candidates: to be sorted, in place.
+        has_priorities: whether some go before others: the draw decides within a priority, all other scores before it.
+    """
+    if has_priorities and strategy not in _DRAWN:
+        candidates.sort(key=_PRIORITY)
+    candidates.sort(key=_SCORE)
+    if has_priorities and strategy in _DRAWN:
+        candidates.sort(key=_PRIORITY)
+    if strategy == "sticky":
+        candidates.sort(key=_warm_first)
 
 
-def by_priority(candidate: Candidate) -> tuple[float, float]:
-    """Return what candidates are sorted by where the draw decides within a priority."""
-    return candidate.option.priority, candidate.score or 0.0
+def _warm_first(candidate: Candidate) -> bool:
+    return not candidate.saving_femto
 
 
 def _weigh(option: Option, seed: int) -> float:
@@ -168,19 +188,20 @@ def _score_cost(candidates: Sequence[Candidate]) -> None:
         one.score = 1e8 if cost is None else cost / 1e15
 
 
-def _seconds(candidate: Candidate, sight: Sight) -> float | None:
-    expected_ns = candidate.vitals.pulse.expected_ns(sight.output_tokens, streams=sight.streams)
+def _seconds(vitals: Vitals, sight: Sight) -> float | None:
+    expected_ns = vitals.pulse.expected_ns(sight.output_tokens, streams=sight.streams)
     return None if expected_ns is None else expected_ns / 1e9
 
 
-def _score_time(candidates: Sequence[Candidate], sight: Sight) -> None:
+def _score_time(candidates: Sequence[Candidate], sight: Sight, vitals_of: VitalsOf) -> None:
     seed = number_of(sight.call)
     is_explorer = draw(seed, 1) < _EXPLORED
-    times = [_seconds(one, sight) for one in candidates]
+    all_vitals = [vitals_of(one.option.target) for one in candidates]
+    times = [_seconds(vitals, sight) for vitals in all_vitals]
     known = [seconds for seconds in times if seconds is not None]
     best = min(known, default=0.0)
-    for one, seconds in zip(candidates, times, strict=True):
-        is_stale = is_explorer and sight.mono_ns - one.vitals.pulse.seen_ns > _STALE_NS
+    for one, vitals, seconds in zip(candidates, all_vitals, times, strict=True):
+        is_stale = is_explorer and sight.mono_ns - vitals.pulse.seen_ns > _STALE_NS
         if seconds is None or is_stale:
             # Never seen, or not lately: for explorers the first, else right behind the best.
             one.score = (0.0 if is_explorer or not known else best) + 1e-9 * _weigh(one.option, seed)
@@ -188,15 +209,16 @@ def _score_time(candidates: Sequence[Candidate], sight: Sight) -> None:
             one.score = seconds
 
 
-def _score_balance(candidates: Sequence[Candidate], sight: Sight, balance: Balance) -> None:
-    times = [_seconds(one, sight) for one in candidates]
+def _score_balance(candidates: Sequence[Candidate], sight: Sight, balance: Balance, vitals_of: VitalsOf) -> None:
+    all_vitals = [vitals_of(one.option.target) for one in candidates]
+    times = [_seconds(vitals, sight) for vitals in all_vitals]
     costs = [one.expected_femto for one in candidates if one.expected_femto is not None]
     least_femto = min(costs, default=0) or 1
     least_s = min([seconds for seconds in times if seconds is not None], default=0.0) or 1.0
     dearest = max(costs, default=1) / least_femto + 1
     weights = balance.cost + balance.latency + balance.health or 1.0
-    for one, seconds in zip(candidates, times, strict=True):
+    for one, vitals, seconds in zip(candidates, all_vitals, times, strict=True):
         cost = dearest if one.expected_femto is None else max(1, one.expected_femto) / least_femto
         time = 1.0 if seconds is None else seconds / least_s
-        health = 1 / one.vitals.success_share(sight.mono_ns)
+        health = 1 / vitals.success_share(sight.mono_ns)
         one.score = (balance.cost * cost + balance.latency * time + balance.health * health) / weights

@@ -17,7 +17,7 @@ from farebox.routing.affinity import LEAST_TOKENS, Affinity, conversation_of, se
 from farebox.routing.conditions import find_obstacle
 from farebox.routing.difficulty import Classifier, by_rules
 from farebox.routing.expect import Habits
-from farebox.routing.order import Candidate, Sight, by_priority, by_score, draw, number_of, set_scores
+from farebox.routing.order import Candidate, Sight, draw, number_of, set_scores, sort
 from farebox.routing.policy import Decision, Policies, refusal
 from farebox.routing.request import read_request
 from farebox.routing.tables import Table, is_plain, table_of
@@ -141,7 +141,7 @@ class Router:
         ranked = self._rank(table, sight, conversation)
         first = ranked[0]
         if first.expected_femto is None:
-            self._price(first, sight, conversation)
+            self._price(first, sight)
         decision = self._policies.decide(request, first.option.target, first.expected_femto)
         if decision is None:
             return self._route(table, sight, conversation, ranked, running=running)
@@ -172,7 +172,7 @@ class Router:
                 param="model",
             )
         return Route(
-            self._with_keys(targets, sight.call, sight.mono_ns),
+            self._with_keys(targets, sight.call, sight.mono_ns) if table.has_keys else targets,
             reason + describe(table.model.strategy, ranked),
             table.model.hedge,
             self._pick_shadows(table, sight) if table.shadows else (),
@@ -226,49 +226,56 @@ class Router:
 
     def _rank(self, table: Table, sight: Sight, conversation: object, *, priced: bool = False) -> list[Candidate]:
         """Return a model's targets in the order in which they are tried, those that are left out last."""
-        strategy = table.model.strategy
         request = sight.request
-        is_simple = not (request.needs or request.region or request.zero_retention)
-        is_priced = priced or strategy in _PRICED
-        left: list[Candidate] = []
-        dropped: list[Candidate] = []
-        vitals_of = self._health.of
-        for option in table.options:
-            one = Candidate(option, vitals_of(option.target))
+        if priced or conversation is not None or table.model.strategy in _PRICED:
+            costs = table.rates.expect(request, sight.output_tokens, sight.now_ns)
+            left = [Candidate(option, cost) for option, cost in zip(table.options, costs, strict=True)]
             if conversation is not None:
-                self._price(one, sight, conversation)
-            elif is_priced:
-                one.expected_femto = option.pricer.femto(request, sight.output_tokens, sight.now_ns)
-            if option.when is not None or not is_simple or request.input_tokens > option.window:
-                one.dropped_because = find_obstacle(option.target, option.when, request, self._book, sight.now_ns)
-                if option.when is not None and option.when.expected_usd_up_to is not None and not one.dropped_because:
-                    one.dropped_because = self._too_dear(one, sight, option.when.expected_usd_up_to)
-            (dropped if one.dropped_because else left).append(one)
-        set_scores(strategy, left, sight, table.model.balance, table.model.auto.threshold)
-        left.sort(key=by_priority if strategy in {"weighted", "sticky"} else by_score)
-        if strategy == "sticky":
-            left.sort(key=lambda one: not one.saving_femto)
+                for one in left:
+                    self._expect_cached(one, sight, conversation)
+        else:
+            left = [Candidate(option) for option in table.options]
+        dropped: list[Candidate] = []
+        is_simple = not (request.needs or request.region or request.zero_retention)
+        if table.has_conditions or not is_simple or request.input_tokens > table.window:
+            for one in left:
+                one.dropped_because = self._find_obstacle(one, sight)
+            dropped = [one for one in left if one.dropped_because]
+            left = [one for one in left if not one.dropped_because]
+        set_scores(table.model, left, sight, self._health.of)
+        sort(table.model.strategy, left, has_priorities=table.has_priorities)
         if table.has_canaries:
             left = _place_canaries(left, sight.call)
-        return [*self._hold_back(left, sight.mono_ns), *dropped]
+        left = self._hold_back(left, sight.mono_ns)
+        return left + dropped if dropped else left
+
+    def _find_obstacle(self, one: Candidate, sight: Sight) -> str:
+        """Return why a target may not answer a call, or ""."""
+        when = one.option.when
+        why = find_obstacle(one.option.target, when, sight.request, self._book, sight.now_ns)
+        if when is not None and when.expected_usd_up_to is not None and not why:
+            return self._too_dear(one, sight, when.expected_usd_up_to)
+        return why
 
     def _too_dear(self, one: Candidate, sight: Sight, cap: str) -> str:
         if one.expected_femto is None:
-            self._price(one, sight, None)
+            self._price(one, sight)
         if one.expected_femto is not None and one.expected_femto <= femto_from_usd(cap):
             return ""
         cost = "not known" if one.expected_femto is None else f"about {usd_text(one.expected_femto)} USD"
         return f"it is for calls of up to {cap} USD, and this is {cost}"
 
-    def _price(self, one: Candidate, sight: Sight, conversation: object) -> None:
-        request = sight.request
-        pricer = one.option.pricer
-        one.expected_femto = pricer.femto(request, sight.output_tokens, sight.now_ns)
-        if conversation is None or one.expected_femto is None:
-            return  # nothing can be cached of it
-        cached = self.affinity.cached_tokens(conversation, one.option.target.id, request.input_tokens, sight.mono_ns)
+    def _price(self, one: Candidate, sight: Sight) -> None:
+        one.expected_femto = one.option.pricer.femto(sight.request, sight.output_tokens, sight.now_ns)
+
+    def _expect_cached(self, one: Candidate, sight: Sight, conversation: object) -> None:
+        """Take what the provider has cached of a conversation off the expected cost."""
+        request, target = sight.request, one.option.target
+        if one.expected_femto is None:
+            return
+        cached = self.affinity.cached_tokens(conversation, target.id, request.input_tokens, sight.mono_ns)
         if cached:
-            warm = pricer.femto(request, sight.output_tokens, sight.now_ns, cached)
+            warm = one.option.pricer.femto(request, sight.output_tokens, sight.now_ns, cached)
             if warm is not None and warm < one.expected_femto:
                 one.saving_femto = one.expected_femto - warm
                 one.expected_femto = warm
@@ -281,7 +288,7 @@ class Router:
         if len(blocked) == len(ranked):
             return ranked
         for one in blocked:
-            one.dropped_because = one.vitals.why_blocked or "none of its keys can be used"
+            one.dropped_because = self._health.of(one.option.target).why_blocked or "none of its keys can be used"
             one.is_last_resort = True
         return [*(one for one in ranked if not one.is_last_resort), *blocked]
 
@@ -325,15 +332,13 @@ class Router:
 def describe(strategy: Strategy, ranked: Sequence[Candidate]) -> str:
     """Return why the first target is the first, in a line."""
     first = ranked[0]
-    text = f"{strategy}: {first.option.name}"
-    if first.expected_femto is not None:
-        text += f" at about {usd_text(first.expected_femto)} USD"
+    cost = "" if first.expected_femto is None else f" at about {usd_text(first.expected_femto)} USD"
     if first.saving_femto:
-        text += f" (its cache saves about {usd_text(first.saving_femto)})"
+        cost += f" (its cache saves about {usd_text(first.saving_femto)})"
     if strategy == "fastest" and first.score:
-        text += f" in about {first.score:.2f} s"
+        cost += f" in about {first.score:.2f} s"
     dropped = [one for one in ranked if one.dropped_because]
-    text += f", of {len(ranked) - len(dropped)}"
+    text = f"{strategy}: {first.option.name}{cost}, of {len(ranked) - len(dropped)}"
     for one in dropped:
         text += f"; not {one.option.name}: {one.dropped_because}"
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
