@@ -1,0 +1,1 @@
+"""Logs and exports of others, read into the books."""
