@@ -1,0 +1,1 @@
+"""What spends unlike itself: baselines, detection, attribution and causes, as values. Pure."""
