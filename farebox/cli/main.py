@@ -9,6 +9,7 @@ from farebox.errors import FareboxError
 
 COMMANDS: Commands = {
     "serve": ("serve", "serve", "Start the gateway."),
+    "config": ("config", "config", "Check a configuration before it is in force."),
     "keys": ("keys", "keys", "Create, list and revoke virtual keys."),
     "budgets": ("budgets", "budgets", "Cap what accounts may spend."),
     "limits": ("limits", "limits", "Limit requests, tokens and calls under way."),
