@@ -1,0 +1,43 @@
+"""Tags of a foreign log as a map of texts.
+
+Most programs have lists of words: ``name:value`` becomes a tag with that value, a word alone the tag of that name
+with the value ``true``. Of a name that is there twice the first counts.
+"""
+
+from farebox.imports.records import parsed
+
+
+def list_tags(text: str) -> str:
+    """Return the phrase for the tags in a JSON list of words; NULL where there are none.
+
+    Args:
+        text: phrase of a VARCHAR.
+    """
+    words = f"list_filter({parsed(text, ['VARCHAR'])}, lambda word: word IS NOT NULL AND word <> '')"
+    pairs = (
+        f"list_transform({words}, lambda word: CASE WHEN strpos(word, ':') > 1 "
+        "THEN {'key': word[:strpos(word, ':') - 1], 'value': ltrim(word[strpos(word, ':') + 1:])} "
+        "ELSE {'key': word, 'value': 'true'} END)"
+    )
+    return f"CASE WHEN length({text}) > 2 THEN {_as_map(pairs)} END"
+
+
+def object_tags(text: str) -> str:
+    """Return the phrase for the tags in a JSON object; members that are no words are their JSON.
+
+    Args:
+        text: phrase of a VARCHAR.
+    """
+    return f"CASE WHEN length({text}) > 2 THEN {parsed(text, 'MAP(VARCHAR, VARCHAR)')} END"
+
+
+def given_tags(**values: str) -> str:
+    """Return the phrase for tags of which each has a phrase of its own; those that are NULL are left out."""
+    pairs = ", ".join(f"{{'key': '{name}', 'value': {value}}}" for name, value in values.items())
+    some = " OR ".join(f"{value} IS NOT NULL" for value in values.values())
+    return f"CASE WHEN {some} THEN map_from_entries(list_filter([{pairs}], lambda pair: pair.value IS NOT NULL)) END"
+
+
+def _as_map(pairs: str) -> str:
+    names = f"list_transform({pairs}, lambda pair: pair.key)"
+    return f"map_from_entries(list_filter({pairs}, lambda pair, place: list_position({names}, pair.key) = place))"
