@@ -147,8 +147,8 @@ async def run(spec: str) -> None:
     jobs = [watch.run(), _flush_journal(flusher), treasury.run(), reloader.run(), overload.run()]
     jobs += [once.run()] if once else []
     background = [asyncio.create_task(job) for job in jobs]
-    _announce(settings)
     _watch_for_stop(settings, stopped)
+    _announce(settings)
     await stopped.wait()
     listener.stopping = True
     server.stop_listening()

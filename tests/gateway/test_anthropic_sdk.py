@@ -211,11 +211,11 @@ def test_provider_errors(claude, books, status, error, type_, stream):
         claude.messages.create(
             model="claude-haiku-4-5",
             max_tokens=9,
-            messages=user("Hi", status=status, retry_after_s=3),
+            messages=user("Hi", status=status, retry_after_s=0.3),
             stream=stream,
         )
     assert error_of(caught)["type"] == type_
-    assert caught.value.response.headers["retry-after"] == "3"
+    assert caught.value.response.headers["retry-after"] == "0.3"
     (attempt,) = books.exact()
     assert caught.value.request_id == attempt.row.id
     assert (attempt.done.outcome, attempt.done.status) == ("error", status)
@@ -223,9 +223,9 @@ def test_provider_errors(claude, books, status, error, type_, stream):
 
 def test_an_error_of_an_openai_model_in_anthropics_words(claude, books):
     with pytest.raises(anthropic.RateLimitError) as caught:
-        claude.messages.create(model="gpt-4o", max_tokens=9, messages=user("Hi", status=429, retry_after_s=3))
+        claude.messages.create(model="gpt-4o", max_tokens=9, messages=user("Hi", status=429, retry_after_s=0.3))
     assert error_of(caught)["type"] == "rate_limit_error"
-    assert caught.value.response.headers["retry-after"] == "3"
+    assert caught.value.response.headers["retry-after"] == "0.3"
     books.exact()
 
 
