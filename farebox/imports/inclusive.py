@@ -23,22 +23,25 @@ class Split(msgspec.Struct, frozen=True):
     rules: tuple[tuple[str, str], ...]
 
 
-def split_input(total: str, label: str, cached: Mapping[str, str], others: Mapping[str, str]) -> Split:
+def split_input(
+    total: str, label: str, cached: Mapping[str, str], others: Mapping[str, str], *, apart: bool = False
+) -> Split:
     """Return the meters of an input.
 
     Args:
         total: phrase of all input tokens.
         label: what the source calls them.
         cached: phrases by meter of what was read from or written to a cache, of any modality.
-        others: phrases by meter of tokens of other modalities, cached ones among them: where a record has both, the
-            source does not say how many are both, and the record is refused.
+        others: phrases by meter of tokens of other modalities.
+        apart: whether cached tokens are not among the others. Else, where a record has both, it does not say how many
+            are both, and is refused.
     """
     covered, other = added(cached.values()), added(others.values())
     rules = [
         (f"{total} IS NULL AND {covered} + {other} > 0", quoted(f"{label} is missing, and its parts are there")),
         _larger(total, label, f"{covered} + {other}", "cached, written and other tokens"),
     ]
-    if others:
+    if others and not apart:
         said = f"of {label} some are not text and some were cached, and the record does not say how many are both"
         rules.append((f"{covered} > 0 AND {other} > 0", quoted(said)))
     meters = {"input": f"{total} - {covered} - {other}", **cached, **others}

@@ -76,7 +76,7 @@ def moment_of(text: str, zone: str) -> str:
     number = f"TRY_CAST({text} AS DECIMAL(28,9))"
     epoch = (
         f"(CASE WHEN {number} < 1e11 THEN {number} * 1000000 WHEN {number} < 1e14 THEN {number} * 1000 "
-        f"WHEN {number} < 1e17 THEN {number} ELSE floor({number} / 1000) END)::BIGINT"
+        f"WHEN {number} < 1e17 THEN {number} ELSE TRY_CAST({text} AS HUGEINT) // 1000 END)::BIGINT"
     )
     local = f"TRY_CAST({text} AS TIMESTAMP)"
     if zone != "UTC":

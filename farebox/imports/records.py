@@ -78,6 +78,25 @@ def read_records(path: str, shape: Shape, needed: tuple[str, ...], what: str) ->
     return _read_parquet(path, shape, columns) if kind == "parquet" else _read_csv(path, shape, list(columns))
 
 
+def members_of(path: str) -> tuple[Kind, dict[str, Any]]:
+    """Return the kind of a file and the members of its records: of JSON with a value of each, else with a type.
+
+    Raises:
+        WrongFile: where the file cannot be opened, is empty, or has no records that can be told apart.
+    """
+    kind = kind_of(path)
+    if kind == "document":
+        raise WrongFile(f"{path}: one JSON object over many lines; expected JSON lines, a JSON array, CSV or Parquet")
+    if kind == "parquet":
+        return kind, dict(parquet_columns(path))
+    if kind == "csv":
+        return kind, dict(csv_columns(path))
+    found = _members(path, kind)
+    if not found:
+        raise WrongFile(f"{path}: none of the first records is a JSON object")
+    return kind, found
+
+
 def read_documents(path: str, shape: Shape, needed: str, what: str) -> Records:
     """Return the documents of a file, pages of an API as a rule: one, several in a row, or an array of them.
 

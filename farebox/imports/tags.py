@@ -4,6 +4,9 @@ Most programs have lists of words: ``name:value`` becomes a tag with that value,
 with the value ``true``. Of a name that is there twice the first counts.
 """
 
+from collections.abc import Mapping
+
+from farebox.imports.phrases import quoted
 from farebox.imports.records import parsed
 
 
@@ -31,11 +34,12 @@ def object_tags(text: str) -> str:
     return f"CASE WHEN length({text}) > 2 THEN {parsed(text, 'MAP(VARCHAR, VARCHAR)')} END"
 
 
-def given_tags(**values: str) -> str:
+def given_tags(values: Mapping[str, str]) -> str:
     """Return the phrase for tags of which each has a phrase of its own; those that are NULL are left out."""
-    pairs = ", ".join(f"{{'key': '{name}', 'value': {value}}}" for name, value in values.items())
+    pairs = ", ".join(f"{{'key': {quoted(name)}, 'value': {value}}}" for name, value in values.items())
     some = " OR ".join(f"{value} IS NOT NULL" for value in values.values())
-    return f"CASE WHEN {some} THEN map_from_entries(list_filter([{pairs}], lambda pair: pair.value IS NOT NULL)) END"
+    kept = f"list_filter([{pairs}], lambda pair: pair.value IS NOT NULL)"
+    return f"CASE WHEN {some} THEN map_from_entries({kept}) END"
 
 
 def _as_map(pairs: str) -> str:
