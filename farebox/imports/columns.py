@@ -14,7 +14,7 @@ from farebox.imports.inclusive import Split, split_input, split_output
 from farebox.imports.layout import Layout
 from farebox.imports.names import maker_of, model_of, provider_of
 from farebox.imports.options import Options
-from farebox.imports.phrases import MAX_COUNT, MAX_TOTAL, named, quoted, shown
+from farebox.imports.phrases import MAX_COUNT, MAX_TOTAL, length_of, named, quoted, shown
 from farebox.imports.records import Kind, Shape, WrongFile, members_of, read_records
 from farebox.imports.tags import given_tags, list_tags, object_tags
 from farebox.usage import METERS
@@ -37,7 +37,6 @@ COLUMNS = (
 )
 _OUTCOMES = ("ok", "error", "unreachable", "truncated", "garbage", "client_gone", "cut", "lost", "outpaced")
 _YES = "('true', 't', 'yes', 'y', '1')"
-_LONGEST_NS = 10**17
 
 
 def select(path: str, options: Options) -> str:
@@ -99,7 +98,7 @@ def _columns(found: Mapping[str, str], splits: tuple[Split, ...], options: Optio
         columns["total_ns"] = "CASE WHEN us_end >= us_at THEN (us_end - us_at) * 1000 END"
     for name, (column, factor) in _LENGTHS.items():
         if name in found:
-            columns[column] = f"(TRY_CAST(v_{name} AS DOUBLE) * {factor})::BIGINT"
+            columns[column] = length_of(f"v_{name}", factor)
     return columns
 
 
@@ -148,9 +147,8 @@ def _length_rules(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     rules = []
     for name, (_, factor) in _LENGTHS.items():
         if name in found:
-            length = f"TRY_CAST(v_{name} AS DOUBLE) * {factor}"
             said = f"{quoted(found[name] + ': ')} || {shown(f'v_{name}')} || ' is not a length of time'"
-            rules.append((f"v_{name} IS NOT NULL AND ({length} BETWEEN 0 AND {_LONGEST_NS}) IS NOT TRUE", said))
+            rules.append((f"v_{name} IS NOT NULL AND {length_of(f'v_{name}', factor)} IS NULL", said))
     return tuple(rules)
 
 

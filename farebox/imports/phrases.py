@@ -11,6 +11,7 @@ MAX_TOTAL = 10**15
 # Between which a time can be meant: microseconds of 1 January 1970 and 2100, UTC.
 FIRST_US = 0
 LAST_US = 4_102_444_800_000_000
+LONGEST_NS = 10**17
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = "[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
 _ZONE = "(Z|[+-][0-9]{2}(:?[0-9]{2})?| ?UTC| ?GMT| [A-Za-z_]+/[A-Za-z_/]+)"
@@ -49,6 +50,23 @@ def added(phrases: Iterable[str]) -> str:
     """Return the phrase for a sum in which what is not there counts as 0."""
     parts = [or_zero(phrase) for phrase in phrases]
     return f"({' + '.join(parts)})" if parts else "0"
+
+
+def identity(*phrases: str) -> str:
+    """Return the phrase for what tells a record from all others, where it has no id: some of its values in order."""
+    parts = (f"coalesce({phrase}::VARCHAR, '')" for phrase in phrases)
+    return f"concat_ws('/', {', '.join(parts)})"
+
+
+def length_of(text: str, factor_ns: int) -> str:
+    """Return the phrase for a length of time in nanoseconds; NULL where it is none, or longer than three years.
+
+    Args:
+        text: phrase of a VARCHAR, in a unit of so many nanoseconds.
+        factor_ns: nanoseconds of the unit.
+    """
+    length = f"TRY_CAST({text} AS DOUBLE) * {factor_ns}"
+    return f"CASE WHEN {length} BETWEEN 0 AND {LONGEST_NS} THEN ({length})::BIGINT END"
 
 
 def count_of(number: str, limit: int) -> str:
