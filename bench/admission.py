@@ -8,14 +8,13 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
-from typing import cast
 
 from farebox.admit.admission import Admission
 from farebox.alarm import Alarm
 from farebox.budgets.account import read_account
 from farebox.budgets.plan import Budget
 from farebox.budgets.window import read_window
-from farebox.call import HeaderReader, Inbound
+from farebox.call import Inbound
 from farebox.clock import SystemClock
 from farebox.config.models import Model, Target
 from farebox.config.providers import Provider
@@ -50,7 +49,7 @@ async def measure(rounds: int) -> None:
     model = Model(name="gpt-4o-mini", targets=(Target(provider="up", model="gpt-4o-mini"),))
     (target,) = Routes(Config(providers=(provider,), models=(model,))).resolve("gpt-4o-mini")
     asked = READINGS["chat"].request(BODY)
-    inbound = Inbound("call", "key", "ci", 0, cast("HeaderReader", {}), "search", "")
+    inbound = Inbound("call", "key", "ci", 0, {}, "search", "")
     with tempfile.TemporaryDirectory() as folder:
         authority = open_authority(Path(folder))
         treasury = Treasury(authority, "bench", clock, Alarm(), lambda: None)

@@ -249,11 +249,15 @@ class Attempt:
 
     def fail(self, failure: Failed, outcome: Outcome, priced: Priced, verdict: Verdict | None = None) -> NoReturn:
         """Raise a failure; whoever catches it decides what follows, and then puts the end on record."""
+        raise self.note_failure(failure, outcome, priced, verdict)
+
+    def note_failure(self, failure: Failed, outcome: Outcome, priced: Priced, verdict: Verdict | None = None) -> Failed:
+        """Return a failure with what its end is; the target's health has heard of it."""
         failure.outcome, failure.priced = outcome, priced
         if not self.received_ns:
             self.received_ns = self.edges.clock.monotonic_ns()
         self._tell_health(verdict or _verdict_of(outcome))
-        raise failure
+        return failure
 
     def _tell_health(self, verdict: Verdict) -> None:
         if self._probe is not None:

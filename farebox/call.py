@@ -1,6 +1,7 @@
 """What is known about a call after each step: frozen values, so that every step has a type."""
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -59,13 +60,6 @@ class Answered(msgspec.Struct):
     damaged_events: int = 0
 
 
-class HeaderReader(Protocol):
-    """The headers of a request; names in lower case."""
-
-    def get(self, name: str, default: str | None = None) -> str | None:
-        """Return the value of a header."""
-
-
 class Inbound(msgspec.Struct, frozen=True):
     """A call that has arrived and whose caller is known.
 
@@ -83,6 +77,6 @@ class Inbound(msgspec.Struct, frozen=True):
     key: str
     key_name: str
     received_ns: int
-    headers: HeaderReader
+    headers: Mapping[str, str]
     team: str = ""
     project: str = ""

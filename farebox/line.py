@@ -36,14 +36,14 @@ from farebox.wire.json_body import encode
 _UNPACED: contextlib.nullcontext[None] = contextlib.nullcontext()
 
 
-async def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> None:
-    """Answer a call.
+def serve(edges: Edges, inbound: Inbound, asked: Asked, reply: Reply) -> Awaitable[None]:
+    """Return what answers a call when it is awaited.
 
     Raises:
-        CallError: where no attempt could be made: no such model, no room in the journal or in a budget, or a field
-            that no target can take.
+        CallError: here or when it is awaited, where no attempt could be made: no such model, no room in the journal or
+            in a budget, or a field that no target can take.
     """
-    await Call(edges, inbound, asked, reply).answer()
+    return Call(edges, inbound, asked, reply).answer()
 
 
 class Call:
@@ -113,7 +113,10 @@ class Call:
             await asyncio.sleep(step.wait_s)
         why = f"{step.role} after {self._reason}; {self.route.why}" if self._reason else ""
         try:
-            attempt = await self._open(step.target, step.role, why)
+            if self._admission is None and self.edges.pacer.find(step.target.id) is None:  # as usual: no cap, no limit
+                attempt = self._open_at_once(step.target, step.role, why)
+            else:
+                attempt = await self._open(step.target, step.role, why)
         except CallError as error:
             self._failed = self._failed or Failed(error, try_next=True)
             course = self._make_course()
@@ -140,27 +143,50 @@ class Call:
         Raises:
             CallError: where it cannot be made; what was reserved is free again.
         """
-        edges = self.edges
-        self._number = number = self._number + 1  # taken before anything is waited for: others may be made meanwhile
+        number = self._take_number()
         try:
             attempt_id = f"{self.inbound.id}.{number}"
-            lane = edges.pacer.find(target.id)
+            lane = self.edges.pacer.find(target.id)
             ticket = None if lane is None else await _pace(lane, self.asked)
-            if ticket is None and self._admission is None:  # the usual case, where nothing is limited or capped
-                admitted = Admitted(prepare(self.asked, target, attempt_id, self.inbound))
-            else:
-                with ticket or _UNPACED:
-                    admitted = await self._admit(target, attempt_id, self._used_femto + open_femto)
-            attempt = Attempt(edges, self.inbound, self.asked, target, admitted, ticket)
-            attempt.conversation = self.route.conversation
-            attempt.put_sent(Made(number, role, why or self.route.why))
-            if self.route.running is not None:
-                attempt.watch_cost(self.route.running, self._used_femto + open_femto)
+            with ticket or _UNPACED:
+                admitted = await self._admit(target, attempt_id, self._used_femto + open_femto)
+            return self._put_sent(target, admitted, ticket, Made(number, role, why or self.route.why), open_femto)
         except CallError:
-            if self._number == number:
-                self._number -= 1
+            self._give_back(number)
             raise
-        if role != "shadow":
+
+    def _open_at_once(self, target: Target, role: Role, why: str) -> Attempt:
+        """Put an attempt on record that waits for nothing, and for which nothing is reserved.
+
+        Raises:
+            CallError: where it cannot be made.
+        """
+        number = self._take_number()
+        try:
+            admitted = Admitted(prepare(self.asked, target, f"{self.inbound.id}.{number}", self.inbound))
+            return self._put_sent(target, admitted, None, Made(number, role, why or self.route.why), 0)
+        except CallError:
+            self._give_back(number)
+            raise
+
+    def _take_number(self) -> int:
+        """Return the number of the next attempt, taken before anything is waited for: others may be made meanwhile."""
+        self._number += 1
+        return self._number
+
+    def _give_back(self, number: int) -> None:
+        if self._number == number:
+            self._number -= 1
+
+    def _put_sent(
+        self, target: Target, admitted: Admitted, ticket: Ticket | None, made: Made, open_femto: int
+    ) -> Attempt:
+        attempt = Attempt(self.edges, self.inbound, self.asked, target, admitted, ticket)
+        attempt.conversation = self.route.conversation
+        attempt.put_sent(made)
+        if self.route.running is not None:
+            attempt.watch_cost(self.route.running, self._used_femto + open_femto)
+        if made.role != "shadow":
             self._made += 1
             if self._course is not None:
                 self._course.sent(target)

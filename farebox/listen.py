@@ -5,12 +5,12 @@ take over. Whatever is refused on the way is answered in the dialect of the path
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from farebox.auth import Caller, KeyRing, identify
-from farebox.call import Asked, HeaderReader, Inbound
+from farebox.call import Asked, Inbound
 from farebox.discover import anthropic_models, find_model, openai_models
 from farebox.edges import Edges
 from farebox.errors import BadRequest, CallError, MethodNotAllowed, NotFound, TooLarge, Unavailable
@@ -144,7 +144,7 @@ class Listener:
         }
         exchange.respond(200 if ready else 503, [JSON], encode(body))
 
-    def _identify(self, headers: HeaderReader) -> Caller:
+    def _identify(self, headers: Mapping[str, str]) -> Caller:
         return identify(self._ring(), headers.get("authorization"), headers.get("x-api-key"))
 
 

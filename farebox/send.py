@@ -23,66 +23,74 @@ async def send(attempt: Attempt, reply: Reply) -> Failed | None:
 
     What it returns is not on record yet: whether it is the answer depends on what is done next. Every other end is.
     """
-    try:
-        if attempt.edges.durable is not None:
-            await attempt.flush_sent()
-        await _run(attempt, reply)
-    except Failed as failure:
-        return failure
-    except asyncio.CancelledError:
-        if attempt.claim is not None and attempt.claim.winner not in {None, attempt}:
-            attempt.put_done("outpaced", estimate(attempt.edges.book, attempt.sent, attempt.answered), final=False)
-            return None
-        attempt.put_done("lost", assume(attempt.edges.book, attempt.sent))
-        raise
-    except BaseException:
-        attempt.put_done("lost", assume(attempt.edges.book, attempt.sent))
-        raise
-    return None
-
-
-async def _run(attempt: Attempt, reply: Reply) -> None:
-    outgoing = attempt.outgoing
+    outgoing, edges = attempt.outgoing, attempt.edges
     stream = attempt.asked.stream
-    upstream = attempt.edges.upstreams[attempt.target.provider.name]
+    upstream = edges.upstreams[attempt.target.provider.name]
     try:
+        if edges.durable is not None:
+            await attempt.flush_sent()
         async with upstream.post(outgoing.head, outgoing.body, attempt.count_content if stream else None) as answer:
             attempt.begin(answer)
             if answer.status != 200:
                 await _fail(attempt, answer)
-            elif (encoding := answer.header("content-encoding")) not in _PLAIN:
-                fail_garbage(attempt, f"the answer is encoded ({encoding}), although only identity was accepted")
-            elif stream:
+            _check_encoding(attempt, answer)
+            if stream:
                 await relay(attempt, answer, reply)
             else:
                 await _answer_whole(attempt, answer, reply)
+    except Failed as failure:
+        return failure
     except NeverSent as error:
-        attempt.answered.error = str(error)
-        failure = Failed(
-            UpstreamFailed(
-                f"The provider {attempt.target.provider.name!r} cannot be reached. Check its base_url and the network.",
-                code="provider_unreachable",
-            ),
-            try_next=True,
-            repeatable=True,
-            headers=attempt.headers(None, None),
-        )
-        attempt.fail(failure, "unreachable", UNBILLED)
+        return _never_sent(attempt, error)
     except BrokeOff as error:
-        attempt.answered.error = str(error)
-        outcome: Outcome = "truncated" if attempt.status else "unreachable"
-        words = f"did not answer in time: {error}" if error.timed_out else "broke off before its answer was complete"
-        failure = Failed(
-            UpstreamFailed(
-                f"The provider {attempt.target.provider.name!r} {words}. Trying again may help.",
-                code="provider_timeout" if error.timed_out else "provider_broke_off",
-                status=504 if error.timed_out else 502,
-            ),
-            try_next=True,
-            repeatable=not error.timed_out,
-            headers=attempt.headers(None, None),
-        )
-        attempt.fail(failure, outcome, assume(attempt.edges.book, attempt.sent))
+        return _broke_off(attempt, error)
+    except asyncio.CancelledError:
+        if attempt.claim is not None and attempt.claim.winner not in {None, attempt}:
+            attempt.put_done("outpaced", estimate(edges.book, attempt.sent, attempt.answered), final=False)
+            return None
+        attempt.put_done("lost", assume(edges.book, attempt.sent))
+        raise
+    except BaseException:
+        attempt.put_done("lost", assume(edges.book, attempt.sent))
+        raise
+    return None
+
+
+def _check_encoding(attempt: Attempt, answer: Answer) -> None:
+    encoding = answer.header("content-encoding")
+    if encoding not in _PLAIN:
+        fail_garbage(attempt, f"the answer is encoded ({encoding}), although only identity was accepted")
+
+
+def _never_sent(attempt: Attempt, error: NeverSent) -> Failed:
+    attempt.answered.error = str(error)
+    failure = Failed(
+        UpstreamFailed(
+            f"The provider {attempt.target.provider.name!r} cannot be reached. Check its base_url and the network.",
+            code="provider_unreachable",
+        ),
+        try_next=True,
+        repeatable=True,
+        headers=attempt.headers(None, None),
+    )
+    return attempt.note_failure(failure, "unreachable", UNBILLED)
+
+
+def _broke_off(attempt: Attempt, error: BrokeOff) -> Failed:
+    attempt.answered.error = str(error)
+    outcome: Outcome = "truncated" if attempt.status else "unreachable"
+    words = f"did not answer in time: {error}" if error.timed_out else "broke off before its answer was complete"
+    failure = Failed(
+        UpstreamFailed(
+            f"The provider {attempt.target.provider.name!r} {words}. Trying again may help.",
+            code="provider_timeout" if error.timed_out else "provider_broke_off",
+            status=504 if error.timed_out else 502,
+        ),
+        try_next=True,
+        repeatable=not error.timed_out,
+        headers=attempt.headers(None, None),
+    )
+    return attempt.note_failure(failure, outcome, assume(attempt.edges.book, attempt.sent))
 
 
 async def _answer_whole(attempt: Attempt, answer: Answer, reply: Reply) -> None:

@@ -1,13 +1,13 @@
 """How much is reserved before an attempt is sent, and what the provider is told about it."""
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farebox.call import Asked, HeaderReader, Inbound
+from farebox.call import Asked, Inbound
 from farebox.charge import Charge
 from farebox.config.providers import Provider
 from farebox.config.tables import Config
@@ -45,7 +45,7 @@ BOOK = compile_book({"openai": CARD})
 ROUTES = Routes(
     Config(providers=(Provider(name="openai", kind="openai"), Provider(name="anthropic", kind="anthropic")))
 )
-INBOUND = Inbound("c", "", "", 0, cast("HeaderReader", {}))
+INBOUND = Inbound("c", "", "", 0, {})
 
 
 def target(model: str = "m") -> Target:

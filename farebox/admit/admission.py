@@ -92,7 +92,7 @@ class Admission:
         headers = inbound.headers
         ceiling = headers.get("x-farebox-max-cost-usd")
         self._ceiling_femto: int | None = None if ceiling is None else _read_ceiling(ceiling)
-        self._clamp: bool = clamp or headers.get("x-farebox-clamp", "").lower() in _YES  # type: ignore[union-attr]
+        self._clamp: bool = clamp or headers.get("x-farebox-clamp", "").lower() in _YES
         self._payer = Payer(inbound.team, inbound.project, inbound.key_name, asked.user, asked.tags, asked.model)
         self._used_femto: int = 0
 

@@ -3,12 +3,12 @@
 import os
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 import msgspec
 
-from farebox.call import HeaderReader, Inbound
+from farebox.call import Inbound
 from farebox.cli.options import config_option, find_config, json_option
 from farebox.errors import BadRequest
 from farebox.health.vitals import Health
@@ -59,7 +59,7 @@ def explain(
     try:
         asked = READINGS[operation].request({**body, "model": model})
         inbound = Inbound(
-            "explain", "", caller["key"], 0, cast("HeaderReader", _read_headers(caller["headers"])), caller["team"]
+            "explain", "", caller["key"], 0, _read_headers(caller["headers"]), caller["team"]
         )
         request = read_request(asked, inbound)
         router = Router(config, Routes(config), book, Health(config.breaker, config.retries))

@@ -9,6 +9,10 @@ from typing import Protocol
 Headers = list[tuple[str, str]]
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("latin-1") for status in HTTPStatus}
+# Names of headers as they came, and as they are read: there are few, and each comes with every message.
+NAMES: dict[bytes, str] = {}
+_MOST_NAMES = 1000
+_LONGEST_NAME = 64
 _REPEATED_BYTES = 8 << 10  # of one repeated header, joined: joining costs the square of its length
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _BREAKING = re.compile(r"[\r\n\0]+")
@@ -51,16 +55,23 @@ class Refused(Exception):
         self.message: str = message
 
 
-class RequestHeaders:
+def read_name(raw: bytes) -> str:
+    """Return the name of a header in lower case, and remember it in `NAMES`, where callers look first."""
+    name = raw.decode("latin-1").lower()
+    if len(raw) <= _LONGEST_NAME:
+        if len(NAMES) >= _MOST_NAMES:
+            NAMES.clear()  # peers may name headers at will; what they name must not fill the memory
+        NAMES[raw] = name
+    return name
+
+
+class RequestHeaders(dict[str, str]):
     """The headers of a request; names in lower case, repeated ones joined by a comma.
 
     A name with an underscore is a name of its own: nothing here or behind takes ``x_api_key`` for ``x-api-key``.
     """
 
-    __slots__ = ("_values",)
-
-    def __init__(self) -> None:
-        self._values: dict[str, str] = {}
+    __slots__ = ()
 
     def add(self, name: bytes, value: bytes) -> None:
         """Add one header line.
@@ -68,22 +79,18 @@ class RequestHeaders:
         Raises:
             Refused: where it repeats one that is too long already.
         """
-        key = name.decode("latin-1").lower()
+        key = NAMES.get(name) or read_name(name)
         text = value.decode("latin-1").rstrip(" \t")
-        earlier = self._values.get(key)
+        earlier = self.get(key)
         if earlier is not None:
             if len(earlier) + len(text) > _REPEATED_BYTES:
                 raise Refused(431, "A repeated header is too large.")
             text = f"{earlier}, {text}"
-        self._values[key] = text
-
-    def get(self, name: str, default: str | None = None) -> str | None:
-        """Return the value of a header."""
-        return self._values.get(name, default)
+        self[key] = text
 
     def count_bytes(self) -> int:
         """Return how many bytes the names and values are."""
-        return sum(len(name) + len(value) for name, value in self._values.items())
+        return sum(len(name) + len(value) for name, value in self.items())
 
 
 class Exchange:

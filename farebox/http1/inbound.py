@@ -307,8 +307,8 @@ class ClientConnection(asyncio.Protocol):
             self._deaf = True
             self._enqueue(asked)
             return
-        headers = asked.headers._values.items()  # noqa: SLF001 - head and connection are one part
-        lines = [f"{name}: {value}\r\n" for name, value in headers if name not in {"upgrade", "connection"}]
+        headers = asked.headers
+        lines = [f"{name}: {value}\r\n" for name, value in headers.items() if name not in {"upgrade", "connection"}]
         head = f"{asked.method} {self._url.decode('latin-1')} HTTP/1.1\r\n{''.join(lines)}connection: close\r\n\r\n"
         self._parser = httptools.HttpRequestParser(self)
         self._declined = True

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import httptools
 
+from farebox.http1.exchange import NAMES, read_name
 from farebox.http1.kernel import watch_peer
 from farebox.http1.limits import PoolLimits, TimeLimits
 
@@ -217,7 +218,7 @@ class ProviderConnection(asyncio.Protocol):
         """Add a header."""
         if self.head_done:
             return  # a trailer
-        self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1").rstrip(" \t")))
+        self.headers.append((NAMES.get(name) or read_name(name), value.decode("latin-1").rstrip(" \t")))
 
     def on_headers_complete(self) -> None:
         """Take the status."""

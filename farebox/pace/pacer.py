@@ -20,6 +20,7 @@ _NS = 1_000_000_000
 _ANSWERED, _REFUSED = 200, 429
 _FRESH_NS = 20_000_000  # how long what was said answers for the answers that follow: reading them costs time
 _MOST_LANES = 1000  # models that are remembered
+_LISTENED = 16  # of so many answers that say nothing about limits, the head of one is read
 UNITS: tuple[Unit, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
 Need = dict[Unit, int]
 _SPEAKERS = ("x-ratelimit-", "anthropic-ratelimit-")
@@ -272,6 +273,9 @@ class Pacer:
         )
         self._providers: dict[str, Provider] = {each.name: each for each in config.providers}
         self._shared: dict[tuple[str, str], Shared] = {}
+        self._silent: dict[
+            Id, int
+        ] = {}  # of targets whose answers say nothing about limits: answers since one was read
         self.lanes: dict[Id, Lane] = {}
 
     def find(self, id_: Id) -> Lane | None:
@@ -305,10 +309,20 @@ class Pacer:
             return
         lane = self.lanes.get(id_)
         if lane is None:
+            if status != _REFUSED and self._is_silent(id_):
+                return
             if not _speaks_of_limits(status, headers) or len(self.lanes) >= _MOST_LANES:
                 return
             lane = self._open(id_)
         lane.learn(ticket, status, headers)
+
+    def _is_silent(self, id_: Id) -> bool:
+        """Return whether an answer is passed over: those before it said nothing, and providers do or do not."""
+        passed = self._silent.get(id_, 0)
+        if passed == 0 and len(self._silent) >= _MOST_LANES:
+            self._silent.clear()
+        self._silent[id_] = (passed + 1) % _LISTENED
+        return passed != 0
 
     def _open(self, id_: Id) -> Lane:
         shared = self._shared.get(id_[:2])

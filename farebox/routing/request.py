@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from farebox.call import Asked, HeaderReader, Inbound
+from farebox.call import Asked, Inbound
 from farebox.config.models import Criticality
 from farebox.errors import BadRequest
 from farebox.meter import tokens_of
@@ -100,7 +100,7 @@ def _count_images(body: Mapping[str, Any]) -> int:
     return count
 
 
-def _read_deadline(headers: HeaderReader) -> float | None:
+def _read_deadline(headers: Mapping[str, str]) -> float | None:
     text = headers.get("x-farebox-deadline")
     if text is None:
         return None
@@ -109,7 +109,7 @@ def _read_deadline(headers: HeaderReader) -> float | None:
     return float(text)
 
 
-def read_criticality(headers: HeaderReader) -> Criticality:
+def read_criticality(headers: Mapping[str, str]) -> Criticality:
     """Return how much a call matters by its header.
 
     Raises:

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farebox.call import HeaderReader, Inbound
+from farebox.call import Inbound
 from farebox.config.models import Model, Target, When
 from farebox.config.parse import parse
 from farebox.config.policies import Breaker, Retries
@@ -76,7 +76,7 @@ def plan(
     **body: Any,
 ) -> Route:
     asked = READINGS["chat"].request({"model": "m", "messages": [{"role": "user", "content": "hi"}], **body})
-    return made.plan(asked, Inbound(call, "", key, 0, cast("HeaderReader", dict(headers or {})), team), now, 10**12)
+    return made.plan(asked, Inbound(call, "", key, 0, dict(headers or {}), team), now, 10**12)
 
 
 def names(route: Route) -> list[str]:
@@ -224,7 +224,7 @@ def test_what_a_request_needs_is_read_from_it() -> None:
     asked = READINGS["messages"].request(
         {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}], "tools": [{"name": "f"}]}
     )
-    request = read_request(asked, Inbound("c", "", "k", 0, cast("HeaderReader", {}), "t"))
+    request = read_request(asked, Inbound("c", "", "k", 0, {}, "t"))
     assert (request.needs, request.key, request.team, request.output_cap) == (frozenset({"tools"}), "k", "t", 5)
 
 

@@ -1,13 +1,13 @@
 """Strategies that go by what was seen: time, balance, difficulty, caches; canaries, shadows, keys."""
 
 from collections import Counter
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farebox.call import HeaderReader, Inbound
+from farebox.call import Inbound
 from farebox.config.models import Auto, Balance, Model, Target
 from farebox.config.policies import Breaker, Retries
 from farebox.config.providers import Provider, ProviderKey
@@ -65,7 +65,7 @@ class Bench:
         asked = READINGS["chat"].request(
             {"model": "m", "stream": True, "messages": [{"role": "user", "content": text}], **body}
         )
-        return self.router.plan(asked, Inbound(call, "", "k", 0, cast("HeaderReader", {})), NOW, mono_ns)
+        return self.router.plan(asked, Inbound(call, "", "k", 0, {}), NOW, mono_ns)
 
     def order(self, **wishes: Any) -> str:
         return "".join(target.provider.name for target in self.plan(**wishes).targets)
@@ -172,14 +172,14 @@ def test_a_classifier_of_ones_own() -> None:
 )
 def test_rules_of_difficulty(body: dict[str, Any], least: float, most: float) -> None:
     asked = READINGS["chat"].request({"model": "m", **body})
-    score = by_rules(asked, read_request(asked, Inbound("c", "", "", 0, cast("HeaderReader", {}))))
+    score = by_rules(asked, read_request(asked, Inbound("c", "", "", 0, {})))
     assert least <= score <= most
 
 
 @given(st.text(max_size=500))
 def test_difficulty_is_a_share_and_always_the_same(text: str) -> None:
     asked = READINGS["chat"].request({"model": "m", "messages": [{"role": "user", "content": text}]})
-    request = read_request(asked, Inbound("c", "", "", 0, cast("HeaderReader", {})))
+    request = read_request(asked, Inbound("c", "", "", 0, {}))
     assert 0.0 <= by_rules(asked, request) == by_rules(asked, request) <= 1.0
 
 
@@ -248,10 +248,10 @@ def test_keys_with_room_go_first() -> None:
     (target,) = routes.resolve("m")
     health.of(target.siblings[0]).begin(MONO)
     asked = READINGS["chat"].request({"model": "m", "messages": [{"role": "user", "content": "Hi"}]})
-    plan = router.plan(asked, Inbound("c", "", "", 0, cast("HeaderReader", {})), NOW, MONO)
+    plan = router.plan(asked, Inbound("c", "", "", 0, {}), NOW, MONO)
     assert [one.key for one in plan.targets] == ["three", "two", "one"]
     health.of(target.siblings[1]).limit(MONO, S)
-    plan = router.plan(asked, Inbound("c", "", "", 0, cast("HeaderReader", {})), NOW, MONO)
+    plan = router.plan(asked, Inbound("c", "", "", 0, {}), NOW, MONO)
     assert [one.key for one in plan.targets] == ["two", "one", "three"]
 
 
