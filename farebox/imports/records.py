@@ -69,7 +69,7 @@ def read_records(path: str, shape: Shape, needed: tuple[str, ...], what: str) ->
         if seen and set(seen).isdisjoint(needed):
             raise WrongFile(_not_of(path, what, needed, sorted(seen)))
         in_text = {name for name in _objects(shape) if isinstance(seen.get(name), str)}
-        return Records(_shaped(_json_lines(path) if kind == "lines" else _json_array(path), shape, in_text))
+        return Records(shaped(json_texts(path, kind), shape, in_text))
     if kind == "document":
         raise WrongFile(f"{path}: one JSON object over many lines; {what} is JSON lines, a JSON array or CSV")
     columns = parquet_columns(path) if kind == "parquet" else csv_columns(path)
@@ -109,9 +109,18 @@ def read_documents(path: str, shape: Shape, needed: str, what: str) -> Records:
     seen = _members(path, kind)
     if seen and needed not in seen:
         raise WrongFile(_not_of(path, what, (needed,), sorted(seen)))
+    return Records(shaped(json_texts(path, kind), shape))
+
+
+def json_texts(path: str, kind: Kind) -> str:
+    """Return the SELECT of the JSON texts in a file, as ``whole`` with their ``row``."""
     if kind == "lines":
-        return Records(_shaped(_json_lines(path), shape))
-    return Records(_shaped(_json_array(path, "array" if kind == "array" else "unstructured"), shape))
+        return _json_lines(path)
+    form = "array" if kind == "array" else "unstructured"
+    return (
+        f"SELECT row_number() OVER () AS row, json::VARCHAR AS whole FROM read_json_objects({quoted(path)}, "  # noqa: S608 - quoted
+        f"format = '{form}', maximum_object_size = {_MAX_OBJECT})"
+    )
 
 
 def kind_of(path: str) -> Kind:
@@ -178,7 +187,7 @@ def parsed(text: str, shape: Any) -> str:
     return f"TRY(json_transform({text}, {shape_text(shape)}))"
 
 
-def _shaped(lines: str, shape: Shape, in_text: Collection[str] = ()) -> str:
+def shaped(lines: str, shape: Shape, in_text: Collection[str] = ()) -> str:
     """Return the records of a SELECT of ``row`` and ``whole``, of which each is a JSON object.
 
     Args:
@@ -229,13 +238,6 @@ def _json_lines(path: str) -> str:
         f"read_csv({quoted(path)}, columns = {{'whole': 'VARCHAR'}}, header = false, auto_detect = false, "
         "delim = '\x01', quote = '', escape = '', strict_mode = false, null_padding = true, "
         f"max_line_size = {_MAX_LINE}, buffer_size = {2 * _MAX_LINE})) WHERE whole <> ''"
-    )
-
-
-def _json_array(path: str, form: str = "array") -> str:
-    return (
-        f"SELECT row_number() OVER () AS row, json::VARCHAR AS whole FROM read_json_objects({quoted(path)}, "  # noqa: S608 - quoted
-        f"format = '{form}', maximum_object_size = {_MAX_OBJECT})"
     )
 
 
