@@ -39,8 +39,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         rules: conditions that must not hold, each with the phrase of what is said where one does.
         steps: phrases by name that are worked out one step before another, over what is there by then; for what the
             columns need more than once.
-        kept: the condition of records that stand for requests to a provider; it is not false of a record that cannot
-            be read, whose values are all NULL.
+        kept: the condition of records that stand for requests to a provider.
         most: the largest count that a record may have.
     """
 
@@ -66,7 +65,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         if self.kept:
             # No condition moves before a window: else the records would be read once more for its sake.
             query = f"SELECT *, row_number() OVER () AS place FROM ({query})"  # noqa: S608 - as above
-            query = f"SELECT * FROM ({query}) WHERE ({self.kept}) IS NOT FALSE"  # noqa: S608 - as above
+            query = f"SELECT * FROM ({query}) WHERE broken IS NOT NULL OR ({self.kept}) IS NOT FALSE"  # noqa: S608 - as above
         for step in self.steps:
             worked = ", ".join(f"{phrase} AS {name}" for name, phrase in step.items())
             query = f"SELECT *, {worked} FROM ({query})"  # noqa: S608 - as above

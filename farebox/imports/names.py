@@ -78,6 +78,7 @@ _MAKERS = (
     ("(mistral|ministral|magistral|codestral|devstral|pixtral)-", "mistral"),
     ("(command|embed|rerank)-", "cohere"),
     ("sonar", "perplexity"),
+    ("([a-z]+[.])?(anthropic|amazon|meta|cohere|mistral|ai21|deepseek|openai|qwen)[.][a-z]", "aws"),
 )
 
 
