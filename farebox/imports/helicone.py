@@ -60,7 +60,8 @@ def select(path: str, options: Options) -> str:
         WrongFile: where the file cannot be opened or is none.
     """
     needed = ("request_created_at", "response_created_at", "request_path")
-    records = read_records(path, _SHAPE, needed, "an export of Helicone")
+    # A body that is no object, such as a stream's text, says nothing of use; Helicone's own counts are taken then.
+    records = read_records(path, _SHAPE, needed, "an export of Helicone", loose=("response_body",))
     usage = "r.response_body.usage"
     # With details of the input it is OpenAI's responses, which include cached tokens; without, Anthropic's messages.
     is_response = f"{usage}.input_tokens_details IS NOT NULL"

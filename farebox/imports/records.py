@@ -51,7 +51,7 @@ class Records(msgspec.Struct, frozen=True):
     raw: str = "whole"
 
 
-def read_records(path: str, shape: Shape, needed: tuple[str, ...], what: str) -> Records:
+def read_records(path: str, shape: Shape, needed: tuple[str, ...], what: str, loose: Collection[str] = ()) -> Records:
     """Return the records of a file of JSON lines, a JSON array, CSV or Parquet.
 
     Args:
@@ -59,6 +59,7 @@ def read_records(path: str, shape: Shape, needed: tuple[str, ...], what: str) ->
         shape: of a record; where a member is an object, the column of CSV or Parquet has its JSON as text.
         needed: members of which a file of the format has at least one.
         what: the format, for the error.
+        loose: members that may be something else than the object of their shape, and say nothing then.
 
     Raises:
         WrongFile: where the file cannot be opened, is empty, or is not of the format.
@@ -69,13 +70,14 @@ def read_records(path: str, shape: Shape, needed: tuple[str, ...], what: str) ->
         if seen and set(seen).isdisjoint(needed):
             raise WrongFile(_not_of(path, what, needed, sorted(seen)))
         in_text = {name for name in _objects(shape) if isinstance(seen.get(name), str)}
-        return Records(shaped(json_texts(path, kind), shape, in_text))
+        return Records(shaped(json_texts(path, kind), shape, in_text, loose))
     if kind == "document":
         raise WrongFile(f"{path}: one JSON object over many lines; {what} is JSON lines, a JSON array or CSV")
     columns = parquet_columns(path) if kind == "parquet" else csv_columns(path)
     if set(columns).isdisjoint(needed):
         raise WrongFile(_not_of(path, what, needed, list(columns)))
-    return _read_parquet(path, shape, columns) if kind == "parquet" else _read_csv(path, shape, list(columns))
+    read = _read_parquet if kind == "parquet" else _read_csv
+    return read(path, shape, columns, loose)
 
 
 def members_of(path: str) -> tuple[Kind, dict[str, Any]]:
@@ -187,38 +189,44 @@ def parsed(text: str, shape: Any) -> str:
     return f"TRY(json_transform({text}, {shape_text(shape)}))"
 
 
-def shaped(lines: str, shape: Shape, in_text: Collection[str] = ()) -> str:
+def shaped(lines: str, shape: Shape, in_text: Collection[str] = (), loose: Collection[str] = ()) -> str:
     """Return the records of a SELECT of ``row`` and ``whole``, of which each is a JSON object.
 
     Args:
         lines: the SELECT.
         shape: of a record.
         in_text: the members that are objects in the shape and texts with their JSON in the file.
+        loose: as in `read_records`.
     """
     flat = {name: "VARCHAR" if name in in_text else inner for name, inner in shape.items()}
     objects = f"SELECT *, {parsed('whole', flat)} AS j FROM ({lines})"  # noqa: S608 - the path is quoted
     broken = f"CASE WHEN j IS NULL THEN {quoted(_NOT_JSON)}"
     for name, inner in flat.items():
-        if isinstance(inner, Mapping):
-            # An object that is a text in this record alone would be passed over with all it says.
+        if isinstance(inner, Mapping) and name not in loose:
+            # A member that is a text in this record alone would be passed over with all that it says.
+            empty = " AND ".join(f"j.{named(name)}.{named(below)} IS NULL" for below in inner)
             other = quoted(f'"{re.escape(name)}"\\s*:\\s*[^{{n\\s]')
             said = quoted(f"{name} is not a JSON object, as it is in the first records of the file")
-            broken += f" WHEN j.{named(name)} IS NULL AND regexp_matches(whole, {other}) THEN {said}"
+            seen = f"contains(whole, {quoted(json.dumps(name))}) AND regexp_matches(whole, {other})"
+            broken += f" WHEN {empty} AND {seen} THEN {said}"
     broken += " END"
     if not in_text:
         return f"SELECT row, whole, j AS r, {broken} AS broken FROM ({objects})"  # noqa: S608 - as above
     texts = {name: below for name, below in shape.items() if name in in_text}
-    return _nested(objects, {name: f"j.{named(name)}" for name in shape}, shape, texts, broken)
+    return _nested(objects, {name: f"j.{named(name)}" for name in shape}, texts, broken, loose)
 
 
-def _nested(query: str, members: Mapping[str, str], shape: Shape, inner: Shape, broken: str) -> str:
+def _nested(query: str, members: Mapping[str, str], inner: Shape, broken: str, loose: Collection[str]) -> str:
     """Return records of which the members ``inner`` are read from their texts."""
     texts = ", ".join(f"nullif(nullif({members[name]}, ''), 'null') AS {named('t_' + name)}" for name in inner)
     read = ", ".join(f"{parsed(named('t_' + name), below)} AS {named('o_' + name)}" for name, below in inner.items())
-    packed = ", ".join(f"{named(name)} := {named('o_' + name) if name in inner else members[name]}" for name in shape)
+    packed = ", ".join(
+        f"{named(name)} := {named('o_' + name) if name in inner else member}" for name, member in members.items()
+    )
     faults = "".join(
         f" WHEN {named('t_' + name)} IS NOT NULL AND {named('o_' + name)} IS NULL THEN {quoted(name + ' is not JSON')}"
         for name in inner
+        if name not in loose
     )
     if inner:
         query = f"SELECT *, {read} FROM (SELECT *, {texts} FROM ({query}))"  # noqa: S608 - names of the shape, quoted
@@ -241,7 +249,7 @@ def _json_lines(path: str) -> str:
     )
 
 
-def _read_csv(path: str, shape: Shape, header: list[str]) -> Records:
+def _read_csv(path: str, shape: Shape, header: Mapping[str, str], loose: Collection[str]) -> Records:
     """Return the records of a CSV file; bytes that are not UTF-8 are taken for Latin-1."""
     places = {name: f"c{index}" for index, name in enumerate(header)}
     columns = ", ".join(f"'{place}': 'VARCHAR'" for place in places.values())
@@ -254,10 +262,10 @@ def _read_csv(path: str, shape: Shape, header: list[str]) -> Records:
         f"encoding = '{encoding}', max_line_size = {_MAX_LINE}, buffer_size = {2 * _MAX_LINE})"
     )
     members = {name: places.get(name, "NULL::VARCHAR") for name in shape}
-    return Records(_nested(query, members, shape, _objects(shape), "NULL::VARCHAR"), "to_json(whole)::VARCHAR")
+    return Records(_nested(query, members, _objects(shape), "NULL::VARCHAR", loose), "to_json(whole)::VARCHAR")
 
 
-def _read_parquet(path: str, shape: Shape, columns: Mapping[str, str]) -> Records:
+def _read_parquet(path: str, shape: Shape, columns: Mapping[str, str], loose: Collection[str]) -> Records:
     found = {name: _as_text(name, columns.get(name)) for name in shape}
     picked = ", ".join(f"{phrase} AS {named(f'p{index}')}" for index, phrase in enumerate(found.values()))
     query = (
@@ -265,7 +273,7 @@ def _read_parquet(path: str, shape: Shape, columns: Mapping[str, str]) -> Record
         f"FROM read_parquet({quoted(path)}, file_row_number = true)"
     )
     members = {name: named(f"p{index}") for index, name in enumerate(shape)}
-    return Records(_nested(query, members, shape, _objects(shape), "NULL::VARCHAR"), "to_json(r)::VARCHAR")
+    return Records(_nested(query, members, _objects(shape), "NULL::VARCHAR", loose), "to_json(r)::VARCHAR")
 
 
 def _as_text(name: str, kind: str | None) -> str:

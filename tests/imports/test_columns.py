@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farebox.imports import columns
@@ -279,6 +279,7 @@ def test_an_array_that_is_cut(tmp_path: Path) -> None:
 counts = st.one_of(st.none(), st.integers(0, 5000))
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -131,6 +131,17 @@ def test_metadata_as_text(tmp_path: Path) -> None:
     assert second["fault"] == "metadata is not JSON"
 
 
+def test_metadata_that_is_a_text_in_one_record(tmp_path: Path) -> None:
+    path = write_lines(
+        tmp_path / "spend.jsonl", [record(), record(metadata='{"usage_object": {}}'), record(metadata=None)]
+    )
+    assert [row["fault"] for row in take(litellm, path)] == [
+        None,
+        "metadata is not a JSON object, as it is in the first records of the file",
+        None,
+    ]
+
+
 def test_anthropic_writes_by_time_kept(tmp_path: Path) -> None:
     row = take_one(
         tmp_path,

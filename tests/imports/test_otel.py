@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farebox.imports import otel
@@ -114,7 +114,9 @@ def test_every_column(tmp_path: Path) -> None:
     ],
 )
 def test_names_of_older_versions(tmp_path: Path, old: dict[str, Any]) -> None:
-    gone = dict.fromkeys(("gen_ai__usage__input_tokens", "gen_ai__usage__output_tokens", "gen_ai__provider__name"))
+    gone: dict[str, Any] = dict.fromkeys(
+        ("gen_ai__usage__input_tokens", "gen_ai__usage__output_tokens", "gen_ai__provider__name")
+    )
     (row,) = take_all(tmp_path, span(**gone, **old, gen_ai__usage__cache_read_input_tokens=11))
     assert (row["provider"], meters(row)) == ("openai", {"input": 800, "cache_read": 11, "output": 92})
 
@@ -122,7 +124,12 @@ def test_names_of_older_versions(tmp_path: Path, old: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("given", "model", "provider", "named"),
     [
-        ("aws.bedrock", "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0", "aws", "amazon.nova-lite-v1:0"),
+        (
+            "aws.bedrock",
+            "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0",
+            "aws",
+            "amazon.nova-lite-v1:0",
+        ),
         ("gcp.vertex_ai", "gemini-2.5-pro", "google", "gemini-2.5-pro"),
         ("az.ai.openai", "gpt-4o", "azure", "gpt-4o"),
         ("x_ai", "grok-4", "x-ai", "grok-4"),
@@ -145,12 +152,16 @@ def test_only_inferences_are_rows(tmp_path: Path) -> None:
         span(number=4, gen_ai__operation__name="embeddings", gen_ai__usage__output_tokens=None),
         span(number=5, gen_ai__operation__name=None),
     )
-    assert [(row["source_id"][-1], row["operation"]) for row in rows] == [("3", "chat"), ("4", "embeddings"), ("5", "chat")]
+    assert [(row["source_id"][-1], row["operation"]) for row in rows] == [
+        ("3", "chat"),
+        ("4", "embeddings"),
+        ("5", "chat"),
+    ]
     assert meters(rows[1]) == {"input": 811}
 
 
 def test_errors(tmp_path: Path) -> None:
-    gone = dict.fromkeys(("gen_ai__usage__input_tokens", "gen_ai__usage__output_tokens"))
+    gone: dict[str, Any] = dict.fromkeys(("gen_ai__usage__input_tokens", "gen_ai__usage__output_tokens"))
     failed, refused = take_all(
         tmp_path,
         span(error__type="timeout", **gone),
@@ -197,6 +208,7 @@ def test_a_pretty_document_and_another_file(tmp_path: Path) -> None:
 counts = st.integers(0, 10_000)
 
 
+@settings(max_examples=30, deadline=None)
 @given(counts, counts, counts, counts, counts)
 def test_all_tokens_are_there_once(
     tmp_path_factory: pytest.TempPathFactory, plain: int, read: int, written: int, text: int, reasoning: int
