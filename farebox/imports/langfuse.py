@@ -40,6 +40,7 @@ _IN = ("text_in", "cached", "written_5m", "written_1h", "created", "written_30m"
 _OUT = ("text_out", "reasoning", "audio_out", "image_out", "accepted", "rejected")
 # Anthropic's own names, beside which `input` never includes them.
 _APART = ("read", "written")
+_WHOLE = "coalesce(n_input, 0) + coalesce(n_output, 0)"
 _DETAILS = {key: "VARCHAR" for keys in _KEYS.values() for key in keys}
 _COST = {"total": "VARCHAR"}
 _TOP = {
@@ -95,11 +96,6 @@ def _read(path: str) -> Records:
 
 
 def _layout(records: Records, values: dict[str, str], options: Options) -> Layout:
-    inside, outside = added(f"n_{name}" for name in _IN), added(f"n_{name}" for name in _OUT)
-    apart = added(f"n_{name}" for name in _APART)
-    whole = "coalesce(n_input, 0) + coalesce(n_output, 0)"
-    details = f"{whole} + x_inside + x_outside"
-    short = "coalesce(n_written_5m, n_created, n_written - coalesce(n_written_1h, 0))"
     return Layout(
         records=records,
         values=values,
@@ -118,41 +114,53 @@ def _layout(records: Records, values: dict[str, str], options: Options) -> Layou
             "outcome": "CASE WHEN v_level = 'ERROR' THEN 'error' ELSE 'ok' END",
             "error": "CASE WHEN v_level = 'ERROR' THEN v_error END",
             "stream": "us_first < us_end",
-            "input": "CASE WHEN x_inclusive THEN n_input - x_inside ELSE n_input END + coalesce(n_text_in, 0)",
-            "cache_read": "coalesce(n_cached, n_read)",
-            "cache_write_5m": short,
-            "cache_write_1h": "n_written_1h",
-            "cache_write_30m": "n_written_30m",
-            "input_audio": "n_audio_in",
-            "input_image": "n_image_in",
-            "output": "CASE WHEN x_inclusive THEN n_output - x_outside ELSE n_output END "
-            f"+ {added(('n_text_out', 'n_accepted', 'n_rejected'))}",
-            "reasoning": "n_reasoning",
-            "output_audio": "n_audio_out",
-            "output_image": "n_image_out",
+            **_meters(),
             "recorded_usd": "usd_cost",
             "first_token_ns": "CASE WHEN us_first BETWEEN us_at AND us_end - 1 THEN (us_first - us_at) * 1000 END",
             "total_ns": "CASE WHEN us_end >= us_at THEN (us_end - us_at) * 1000 END",
         },
-        rules=(
-            ("v_model IS NULL AND model IS NULL", quoted("model is missing: give --model")),
-            (
-                "x_inclusive AND (x_inside > n_input OR x_outside > n_output)",
-                "'usage: details are more than the input or output that includes them'",
-            ),
-            (
-                f"n_total NOT IN ({whole}, {whole} + {apart}, {details}, {details} + {apart})",
-                f"'usage total: ' || n_total || ' is not the sum of the known usage types, ' || ({details} + {apart})",
-            ),
-        ),
+        rules=_rules(),
         steps=(
             {
-                "x_inside": inside,
-                "x_outside": outside,
+                "x_inside": added(f"n_{name}" for name in _IN),
+                "x_outside": added(f"n_{name}" for name in _OUT),
                 "x_provider": provider_of("NULL::VARCHAR", options, maker_of("v_model")),
                 "x_model": model_of("v_model", options),
             },
-            {"x_inclusive": f"coalesce(n_total = {whole} AND x_inside + x_outside > 0, false)"},
+            {"x_inclusive": f"coalesce(n_total = {_WHOLE} AND x_inside + x_outside > 0, false)"},
         ),
         kept="v_type IN ('GENERATION', 'EMBEDDING')",
+    )
+
+
+def _meters() -> dict[str, str]:
+    more = added(("n_text_out", "n_accepted", "n_rejected"))
+    return {
+        "input": "CASE WHEN x_inclusive THEN n_input - x_inside ELSE n_input END + coalesce(n_text_in, 0)",
+        "cache_read": "coalesce(n_cached, n_read)",
+        "cache_write_5m": "coalesce(n_written_5m, n_created, n_written - coalesce(n_written_1h, 0))",
+        "cache_write_1h": "n_written_1h",
+        "cache_write_30m": "n_written_30m",
+        "input_audio": "n_audio_in",
+        "input_image": "n_image_in",
+        "output": f"CASE WHEN x_inclusive THEN n_output - x_outside ELSE n_output END + {more}",
+        "reasoning": "n_reasoning",
+        "output_audio": "n_audio_out",
+        "output_image": "n_image_out",
+    }
+
+
+def _rules() -> tuple[tuple[str, str], ...]:
+    apart = added(f"n_{name}" for name in _APART)
+    details = f"{_WHOLE} + x_inside + x_outside"
+    return (
+        ("v_model IS NULL AND model IS NULL", quoted("model is missing: give --model")),
+        (
+            "x_inclusive AND (x_inside > n_input OR x_outside > n_output)",
+            "'usage: details are more than the input or output that includes them'",
+        ),
+        (
+            f"n_total NOT IN ({_WHOLE}, {_WHOLE} + {apart}, {details}, {details} + {apart})",
+            f"'usage total: ' || n_total || ' is not the sum of the known usage types, ' || ({details} + {apart})",
+        ),
     )
