@@ -11,7 +11,7 @@ and its API reference (``TokenUsage``).
 from farebox.imports.layout import Layout
 from farebox.imports.names import bedrock_model, looked_up
 from farebox.imports.options import Options
-from farebox.imports.phrases import first_of, identity, length_of, or_zero, quoted
+from farebox.imports.phrases import first_of, identity, length_of, or_zero, quoted, told
 from farebox.imports.records import (
     Records,
     Shape,
@@ -180,7 +180,7 @@ def _layout(records: Records, values: dict[str, str], options: Options) -> Layou
         rules=(
             (
                 f"{split} > 0 AND {split} <> n_written",
-                f"'cacheWriteInputTokenCount: ' || n_written || ' is not the ' || ({split}) || ' of the answer'",
+                told("cacheWriteInputTokenCount: ", "{n_written}", " is not the ", f"{{{split}}}", " of the answer"),
             ),
             (
                 "v_code IS NULL AND n_input IS NULL AND n_output IS NULL",

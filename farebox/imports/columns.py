@@ -16,7 +16,7 @@ from farebox.imports.names import maker_of, model_of, provider_of
 from farebox.imports.options import Options
 from farebox.imports.phrases import MAX_COUNT, MAX_TOTAL, length_of, named, quoted, shown
 from farebox.imports.records import Kind, Shape, WrongFile, members_of, read_records
-from farebox.imports.tags import given_tags, list_tags, object_tags
+from farebox.imports.tags import LISTED_TAGS, given_tags, list_steps, object_tags
 from farebox.usage import METERS
 
 _TEXTS = (
@@ -72,6 +72,7 @@ def select(path: str, options: Options) -> str:
         amounts={"recorded_usd": found["recorded_usd"]} if "recorded_usd" in found else {},
         columns=_columns(found, splits, options) | _tags(found, tags),
         rules=(*(rule for split in splits for rule in split.rules), *_length_rules(found)),
+        steps=list_steps("v_tags") if "tags" in found and not tags else (),
         most=MAX_TOTAL if "requests" in found else MAX_COUNT,
     ).select(options)
 
@@ -107,8 +108,7 @@ def _tags(found: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
         return {"tags": given_tags({name.removeprefix("tag."): f"v_{value}" for name, value in tags.items()})}
     if "tags" not in found:
         return {}
-    listed, given = list_tags("v_tags"), object_tags("v_tags")
-    return {"tags": f"CASE WHEN starts_with(v_tags, '[') THEN {listed} ELSE {given} END"}
+    return {"tags": f"CASE WHEN x_pairs IS NOT NULL THEN {LISTED_TAGS} ELSE {object_tags('v_tags')} END"}
 
 
 def _outcome(found: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ Requests" (``HeliconeRequest``), and its export tool.
 from farebox.imports.layout import Layout
 from farebox.imports.names import bedrock_model, maker_of, model_of, prefix_of, provider_of, region_in, without_prefix
 from farebox.imports.options import Options
-from farebox.imports.phrases import added, first_of, length_of, or_zero, quoted
+from farebox.imports.phrases import added, first_of, length_of, or_zero, quoted, told
 from farebox.imports.records import Records, read_records
 from farebox.imports.tags import object_tags
 
@@ -179,14 +179,17 @@ def _either(inclusive: str, disjoint: str, own: str) -> str:
 def _rules() -> tuple[tuple[str, str], ...]:
     audio = added(("n_audio_in", "n_audio_out"))
     return (
-        ("n_cached > n_all_in", "'usage.cached_tokens: ' || n_cached || ' are more than the prompt of ' || n_all_in"),
+        (
+            "n_cached > n_all_in",
+            told("usage.cached_tokens: ", "{n_cached}", " are more than the prompt of ", "{n_all_in}"),
+        ),
         (
             "n_reasoning > n_all_out",
-            "'usage.reasoning_tokens: ' || n_reasoning || ' are more than the answer of ' || n_all_out",
+            told("usage.reasoning_tokens: ", "{n_reasoning}", " are more than the answer of ", "{n_all_out}"),
         ),
         (
             f"n_own_5m IS NOT NULL AND {or_zero('n_own_5m')} + {or_zero('n_own_1h')} <> n_own_written",
-            "'usage.cache_creation_input_tokens: ' || n_own_written || ' is not the sum of its parts'",
+            told("usage.cache_creation_input_tokens: ", "{n_own_written}", " is not the sum of its parts"),
         ),
         # Audio is inside the whole of the usage object; the object says too little here to take it out.
         (

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from farebox.imports.phrases import added, or_zero, quoted
+from farebox.imports.phrases import added, or_zero, quoted, told
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -65,5 +65,5 @@ def split_output(total: str, label: str, parts: Mapping[str, str]) -> Split:
 
 
 def _larger(total: str, label: str, parts: str, what: str) -> tuple[str, str]:
-    said = f"{quoted(f'{what} are ')} || ({parts}) || {quoted(f', more than {label}: ')} || {total}"
+    said = told(f"{what} are ", f"{{{parts}}}", f", more than {label}: ", f"{{{total}}}")
     return f"{parts} > {or_zero(total)}", said

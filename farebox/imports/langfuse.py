@@ -10,9 +10,9 @@ export field reference", its API reference (``ObservationsView``), and "Model us
 from farebox.imports.layout import Layout
 from farebox.imports.names import bedrock_model, maker_of, model_of, provider_of
 from farebox.imports.options import Options
-from farebox.imports.phrases import added, first_of, quoted
+from farebox.imports.phrases import added, first_of, quoted, told
 from farebox.imports.records import Records, kind_of, members_of, read_documents, read_records
-from farebox.imports.tags import list_tags
+from farebox.imports.tags import LISTED_TAGS, list_steps
 
 # The names under which SDKs and integrations put a count into the usage details.
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -110,7 +110,7 @@ def _layout(records: Records, values: dict[str, str], options: Options) -> Layou
             "user": "v_user",
             "session": "v_session",
             "project": "v_project",
-            "tags": list_tags("v_tags"),
+            "tags": LISTED_TAGS,
             "outcome": "CASE WHEN v_level = 'ERROR' THEN 'error' ELSE 'ok' END",
             "error": "CASE WHEN v_level = 'ERROR' THEN v_error END",
             "stream": "us_first < us_end",
@@ -121,6 +121,7 @@ def _layout(records: Records, values: dict[str, str], options: Options) -> Layou
         },
         rules=_rules(),
         steps=(
+            *list_steps("v_tags"),
             {
                 "x_inside": added(f"n_{name}" for name in _IN),
                 "x_outside": added(f"n_{name}" for name in _OUT),
@@ -161,6 +162,8 @@ def _rules() -> tuple[tuple[str, str], ...]:
         ),
         (
             f"n_total NOT IN ({_WHOLE}, {_WHOLE} + {apart}, {details}, {details} + {apart})",
-            f"'usage total: ' || n_total || ' is not the sum of the known usage types, ' || ({details} + {apart})",
+            told(
+                "usage total: ", "{n_total}", " is not the sum of the known usage types, ", f"{{{details} + {apart}}}"
+            ),
         ),
     )

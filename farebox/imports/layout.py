@@ -7,9 +7,11 @@ breaks one keeps its text and says which field is at fault and what helps. In th
 """
 
 from collections.abc import Iterator, Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from farebox.errors import ConfigError
 from farebox.imports.options import Options
 from farebox.imports.phrases import (
     FIRST_US,
@@ -55,7 +57,12 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     most: int = MAX_COUNT
 
     def select(self, options: Options) -> str:
-        """Return the SELECT of the rows: ``row``, ``fault``, ``raw``, ``at_ns`` and the columns."""
+        """Return the SELECT of the rows: ``row``, ``fault``, ``raw``, ``at_ns`` and the columns.
+
+        Raises:
+            ConfigError: where there is no such time zone.
+        """
+        _check_zone(options.zone)
         values = ", ".join(f"nullif({phrase}, '') AS v_{name}" for name, phrase in self.values.items())
         made = ", ".join(f"{phrase} AS {named(name)}" for name, phrase in self.columns.items())
         listed = ", ".join(map(named, self.columns))
@@ -119,3 +126,10 @@ def _unread(name: str, number: str, label: str, said: str) -> tuple[str, str]:
         f"v_{name} IS NOT NULL AND {number} IS NULL",
         f"{quoted(label + ': ')} || {shown(f'v_{name}')} || {quoted(' ' + said)}",
     )
+
+
+def _check_zone(zone: str) -> None:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(f"There is no time zone {zone!r}: write an IANA name such as Europe/Berlin.") from None

@@ -19,9 +19,9 @@ from farebox.imports.names import (
     without_prefix,
 )
 from farebox.imports.options import Options
-from farebox.imports.phrases import first_of
+from farebox.imports.phrases import first_of, told
 from farebox.imports.records import Records, read_records
-from farebox.imports.tags import list_tags
+from farebox.imports.tags import LISTED_TAGS, list_steps
 
 _USAGE = {
     "prompt_tokens": "VARCHAR",
@@ -87,7 +87,7 @@ _COUNTS = {
 # Tokens that neither count has would be billed and not be seen.
 _TOTAL = (
     "n_total > 0 AND n_total <> coalesce(n_prompt, 0) + coalesce(n_completion, 0)",
-    "'total_tokens: ' || n_total || ' is not prompt_tokens + completion_tokens'",
+    told("total_tokens: ", "{n_total}", " is not prompt_tokens + completion_tokens"),
 )
 
 
@@ -175,7 +175,7 @@ def _layout(records: Records, values: dict[str, str], options: Options) -> Layou
             "key_name": "v_key",
             "team": "v_team",
             "project": "v_project",
-            "tags": list_tags("v_tags"),
+            "tags": LISTED_TAGS,
             "session": "v_session_id",
             "outcome": "CASE WHEN v_status = 'failure' THEN 'error' ELSE 'ok' END",
             "status": "TRY_CAST(v_code AS BIGINT)",
@@ -190,6 +190,7 @@ def _layout(records: Records, values: dict[str, str], options: Options) -> Layou
         },
         rules=(*taken.rules, *made.rules, _TOTAL),
         steps=(
+            *list_steps("v_tags"),
             {
                 "x_provider": provider_of("v_provider", options, prefix_of("v_model"), maker_of("v_model")),
                 "x_model": model_of("v_model", options),

@@ -11,7 +11,7 @@ from farebox.imports.layout import Layout
 from farebox.imports.names import looked_up, model_of
 from farebox.imports.options import Options
 from farebox.imports.pages import read_results
-from farebox.imports.phrases import MAX_TOTAL, added, identity, or_zero, quoted, shown
+from farebox.imports.phrases import MAX_TOTAL, added, identity, or_zero, quoted, shown, told
 
 _BUCKET = {"start_time": "VARCHAR", "end_time": "VARCHAR"}
 # By count of a result, how it is called in the phrases here.
@@ -152,11 +152,13 @@ def _rules() -> tuple[tuple[str, str], ...]:
         (f"{made} > 0 AND n_output_text IS NULL", quoted(older.format("output_audio_tokens", "output_tokens"))),
         (
             f"{apart} + {others} > {or_zero('n_total')}",
-            f"'cached, cache-write, audio and image tokens are more than input_tokens: ' || {or_zero('n_total')}",
+            told(
+                "cached, cache-write, audio and image tokens are more than input_tokens: ", f"{{{or_zero('n_total')}}}"
+            ),
         ),
         (
             f"n_uncached <> n_total - {or_zero('n_cached')} - {written}",
-            "'input_uncached_tokens: ' || n_uncached || ' is not input_tokens without cached and cache-write tokens'",
+            told("input_uncached_tokens: ", "{n_uncached}", " is not input_tokens without cached and written ones"),
         ),
         (
             f"{cached_others} > {or_zero('n_cached')}",

@@ -35,6 +35,15 @@ def shown(text: str) -> str:
     return f"'\"' || {text}[:{_SHOWN}] || '\"'"
 
 
+def told(*parts: str) -> str:
+    """Return the phrase for a sentence: what is in braces is a number's phrase, shown in quotes, the rest is as it is.
+
+    Sentences that differ in what is in quotes alone are one reason, so that they can be counted together.
+    """
+    phrases = (f"'\"' || ({part[1:-1]}) || '\"'" if part.startswith("{") else quoted(part) for part in parts)
+    return " || ".join(phrases)
+
+
 def first_of(*phrases: str) -> str:
     """Return the phrase for the first value that is there; an empty text is none."""
     parts = [f"nullif({phrase}, '')" for phrase in phrases]

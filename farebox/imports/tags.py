@@ -9,20 +9,29 @@ from collections.abc import Mapping
 from farebox.imports.phrases import quoted
 from farebox.imports.records import parsed
 
+# The phrase for the tags of a list, where the steps of `list_steps` were taken.
+LISTED_TAGS = (
+    "CASE WHEN x_pairs IS NOT NULL THEN "
+    "map_from_entries(list_filter(x_pairs, lambda pair, place: list_position(x_names, pair.key) = place)) END"
+)
 
-def list_tags(text: str) -> str:
-    """Return the phrase for the tags in a JSON list of words; NULL where there are none.
+
+def list_steps(text: str) -> tuple[dict[str, str], ...]:
+    """Return the steps (see `layout.Layout`) from a JSON list of words to the pairs of names and values in it.
 
     Args:
         text: phrase of a VARCHAR.
     """
-    words = f"list_filter({parsed(text, ['VARCHAR'])}, lambda word: word IS NOT NULL AND word <> '')"
+    words = f"list_filter({parsed(text, ['VARCHAR'])}, lambda word: word <> '')"
     pairs = (
         f"list_transform({words}, lambda word: CASE WHEN strpos(word, ':') > 1 "
         "THEN {'key': word[:strpos(word, ':') - 1], 'value': ltrim(word[strpos(word, ':') + 1:])} "
         "ELSE {'key': word, 'value': 'true'} END)"
     )
-    return f"CASE WHEN length({text}) > 2 THEN {_as_map(pairs)} END"
+    return (
+        {"x_pairs": f"CASE WHEN starts_with({text}, '[') AND length({text}) > 2 THEN {pairs} END"},
+        {"x_names": "list_transform(x_pairs, lambda pair: pair.key)"},
+    )
 
 
 def object_tags(text: str) -> str:
@@ -31,7 +40,8 @@ def object_tags(text: str) -> str:
     Args:
         text: phrase of a VARCHAR.
     """
-    return f"CASE WHEN length({text}) > 2 THEN {parsed(text, 'MAP(VARCHAR, VARCHAR)')} END"
+    objects = parsed(text, "MAP(VARCHAR, VARCHAR)")
+    return f"CASE WHEN starts_with({text}, '{{') AND length({text}) > 2 THEN {objects} END"
 
 
 def given_tags(values: Mapping[str, str]) -> str:
@@ -40,8 +50,3 @@ def given_tags(values: Mapping[str, str]) -> str:
     some = " OR ".join(f"{value} IS NOT NULL" for value in values.values())
     kept = f"list_filter([{pairs}], lambda pair: pair.value IS NOT NULL)"
     return f"CASE WHEN {some} THEN map_from_entries({kept}) END"
-
-
-def _as_map(pairs: str) -> str:
-    names = f"list_transform({pairs}, lambda pair: pair.key)"
-    return f"map_from_entries(list_filter({pairs}, lambda pair, place: list_position({names}, pair.key) = place))"

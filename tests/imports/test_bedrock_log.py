@@ -101,9 +101,15 @@ def test_every_column(tmp_path: Path) -> None:
             {"type": "message_start", "message": {"usage": USAGE}},
             {"type": "content_block_delta", "delta": {"text": "a"}},
             {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 38}},
-            {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"firstByteLatency": 30, "invocationLatency": 90}},
+            {
+                "type": "message_stop",
+                "amazon-bedrock-invocationMetrics": {"firstByteLatency": 30, "invocationLatency": 90},
+            },
         ],
-        {"usage": {"cacheDetails": [{"ttl": "1h", "inputTokens": 53}, {"ttl": "5m", "inputTokens": 500}]}, "stopReason": "end_turn"},
+        {
+            "usage": {"cacheDetails": [{"ttl": "1h", "inputTokens": 53}, {"ttl": "5m", "inputTokens": 500}]},
+            "stopReason": "end_turn",
+        },
     ],
 )
 def test_cache_writes_by_the_time_they_are_kept(tmp_path: Path, body: Any) -> None:
@@ -128,7 +134,10 @@ def test_without_the_body_writes_are_kept_for_5_minutes(tmp_path: Path) -> None:
         ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
         (f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{MODEL}", MODEL),
         ("amazon.titan-embed-text-v2:0", "amazon.titan-embed-text-v2:0"),
-        ("arn:aws:bedrock:us-east-1:1:application-inference-profile/x", "arn:aws:bedrock:us-east-1:1:application-inference-profile/x"),
+        (
+            "arn:aws:bedrock:us-east-1:1:application-inference-profile/x",
+            "arn:aws:bedrock:us-east-1:1:application-inference-profile/x",
+        ),
     ],
 )
 def test_names_of_models(tmp_path: Path, given: str, model: str) -> None:
@@ -179,7 +188,7 @@ def test_what_cloudwatch_gives(tmp_path: Path) -> None:
         (record(input={}, output={}), "inputTokenCount and outputTokenCount are missing"),
         (
             cached({"usage": USAGE | {"cache_creation": {"ephemeral_5m_input_tokens": 1}}}),
-            "cacheWriteInputTokenCount: 553 is not the 1 of the answer",
+            'cacheWriteInputTokenCount: "553" is not the "1" of the answer',
         ),
         ('{"schemaType": "ModelInv', "the line is not a JSON object in UTF-8"),
     ],
@@ -192,5 +201,7 @@ def test_faults(tmp_path: Path, bad: dict[str, Any] | str, fault: str) -> None:
 
 
 def test_another_file(tmp_path: Path) -> None:
-    with pytest.raises(WrongFile, match="this is not a log of model invocations of Bedrock, which has modelId; found a"):
+    with pytest.raises(
+        WrongFile, match="this is not a log of model invocations of Bedrock, which has modelId; found a"
+    ):
         bedrock.select(str(write_lines(tmp_path / "x.json", [{"a": 1}])), Options())

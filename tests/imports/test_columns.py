@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from farebox.errors import ConfigError
 from farebox.imports import columns
 from farebox.imports.options import Options
 from farebox.imports.records import WrongFile
@@ -214,8 +215,8 @@ def test_local_times_around_the_change_of_the_clock(tmp_path: Path, zone: str, t
         ({"prompt_tokens": -5}, 'prompt_tokens: "-5" is not a whole number from 0 to 2147483647'),
         ({"prompt_tokens": "NaN"}, 'prompt_tokens: "NaN" is not a whole number from 0 to 2147483647'),
         ({"prompt_tokens": 2**31}, 'prompt_tokens: "2147483648" is not a whole number from 0 to 2147483647'),
-        ({"cached_tokens": 11}, "cached, written and other tokens are 11, more than prompt_tokens: 10"),
-        ({"reasoning_tokens": 4}, "reasoning and other tokens are 4, more than completion_tokens: 3"),
+        ({"cached_tokens": 11}, 'cached, written and other tokens are "11", more than prompt_tokens: "10"'),
+        ({"reasoning_tokens": 4}, 'reasoning and other tokens are "4", more than completion_tokens: "3"'),
         ({"prompt_tokens": None, "cached_tokens": 1}, "prompt_tokens is missing, and its parts are there"),
         ({"latency_ms": "fast"}, 'latency_ms: "fast" is not a length of time'),
         ({"model": None}, "the record does not say which model was called: give --model"),
@@ -231,6 +232,12 @@ def test_faults(tmp_path: Path, changes: dict[str, Any], fault: str) -> None:
     }
     rows = take(columns, write_lines(tmp_path / "log.jsonl", [good, good | changes]))
     assert [row["fault"] for row in rows] == [None, fault]
+
+
+def test_zones_that_do_not_exist(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "log.jsonl", [BASE])
+    with pytest.raises(ConfigError, match="There is no time zone 'Mars/Olympus': write an IANA name"):
+        columns.select(str(path), Options(zone="Mars/Olympus"))
 
 
 def test_damaged_csv(tmp_path: Path) -> None:

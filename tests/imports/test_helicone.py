@@ -196,7 +196,7 @@ def test_its_cache_and_ends(tmp_path: Path) -> None:
         ({"provider": "CUSTOM", "model": "ours"}, "the record does not say which provider was called: give --provider"),
         (
             {"response_body": {"usage": {"prompt_tokens": 1, "prompt_tokens_details": {"cached_tokens": 2}}}},
-            "usage.cached_tokens: 2 are more than the prompt of 1",
+            'usage.cached_tokens: "2" are more than the prompt of "1"',
         ),
         (
             {"response_body": {"usage": {"prompt_tokens": 1}}, "prompt_audio_tokens": 1},

@@ -133,7 +133,7 @@ def test_a_total_shows_whether_counts_include_their_details(tmp_path: Path) -> N
         assert (row["fault"], row["input"], row["output"]) == (None, *plain)
         assert (row["cache_read"], row["reasoning"]) == (40, 20)
     row = usage(tmp_path, details | {"total": 151})
-    assert row["fault"] == "usage total: 151 is not the sum of the known usage types, 210"
+    assert row["fault"] == 'usage total: "151" is not the sum of the known usage types, "210"'
 
 
 def test_text_and_predictions_are_text(tmp_path: Path) -> None:

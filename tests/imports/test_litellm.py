@@ -241,10 +241,10 @@ def test_failures(tmp_path: Path) -> None:
         (usage(prompt_tokens=1.5, completion_tokens=0), 'prompt_tokens: "1.5" is not a whole number'),
         ({"spend": "NaN"}, 'spend: "NaN" is not an amount of USD'),
         ({"spend": -0.5}, 'spend: "-0.5" is not an amount of USD'),
-        ({"total_tokens": 1600, "metadata": {}}, "total_tokens: 1600 is not prompt_tokens + completion_tokens"),
+        ({"total_tokens": 1600, "metadata": {}}, 'total_tokens: "1600" is not prompt_tokens + completion_tokens'),
         (
             usage(prompt_tokens=10, completion_tokens=1, prompt_tokens_details={"cached_tokens": 11}),
-            "cached, written and other tokens are 11, more than prompt_tokens: 10",
+            'cached, written and other tokens are "11", more than prompt_tokens: "10"',
         ),
         (
             usage(prompt_tokens=10, completion_tokens=1, prompt_tokens_details={"cached_tokens": 5, "audio_tokens": 3}),

@@ -205,11 +205,11 @@ def test_csv_of_the_dashboard(tmp_path: Path) -> None:
         ({"input_tokens": -1}, 'input_tokens: "-1" is not a whole number from 0 to 1000000000000000'),
         (
             {"input_cached_tokens": 10_001},
-            "cached, cache-write, audio and image tokens are more than input_tokens: 10000",
+            'cached, cache-write, audio and image tokens are more than input_tokens: "10000"',
         ),
         (
             {"input_uncached_tokens": 5_000},
-            "input_uncached_tokens: 5000 is not input_tokens without cached and cache-write",
+            'input_uncached_tokens: "5000" is not input_tokens without cached and written ones',
         ),
         ({"input_cached_audio_tokens": 4_001}, "cached audio and image tokens are more than input_cached_tokens"),
         ({"output_audio_tokens": 2_001}, "audio and image tokens are more than output_tokens"),

@@ -93,7 +93,7 @@ def test_variants_ends_and_counts_of_two_tokenizers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"tokens_cached": "10390"}, "cached, written and other tokens are 10390, more than prompt tokens: 10389"),
+        ({"tokens_cached": "10390"}, 'cached, written and other tokens are "10390", more than prompt tokens: "10389"'),
         ({"tokens_prompt": "NaN"}, 'prompt tokens: "NaN" is not a whole number from 0 to 1000000000000000'),
         ({"cost_total": "free"}, 'cost: "free" is not an amount of USD, such as 0.0125'),
         ({"created_at": ""}, "created_at is missing: a record needs the time of its request"),

@@ -176,7 +176,7 @@ def test_errors(tmp_path: Path) -> None:
     [
         (
             {"gen_ai__usage__cache_read__input_tokens": 812},
-            "cached, written and other tokens are 812, more than gen_ai.usage.input_tokens: 811",
+            'cached, written and other tokens are "812", more than gen_ai.usage.input_tokens: "811"',
         ),
         ({"gen_ai__usage__input_tokens": -1}, 'gen_ai.usage.input_tokens: "-1" is not a whole number'),
         ({"gen_ai__usage__output_tokens": "NaN"}, 'gen_ai.usage.output_tokens: "NaN" is not a whole number'),
