@@ -110,6 +110,8 @@ class AuditReport(msgspec.Struct, frozen=True):
     alarms: tuple[Alarm, ...]
     notes: tuple[str, ...]
     reported: tuple[ReportedRow, ...] = ()
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -166,6 +168,8 @@ def audit(rows: AuditRows, asked: Asked) -> AuditReport:
             if row.kind not in meanings.ALARMING_FINDINGS
         ),
         reported=rows.reported,
+        input_tokens=totals.input_tokens,
+        output_tokens=totals.output_tokens,
     )
 
 

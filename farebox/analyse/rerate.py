@@ -145,7 +145,7 @@ def _sent(row: RecordedRow) -> Sent:
         rate_provider=row.rate_provider,
         model=row.model,
         stream=False,
-        body_bytes=row.body_bytes,
+        body_bytes=row.body_bytes or 0,
         parts={},
         output_cap=row.output_cap,
         provider_operation=row.provider_operation,

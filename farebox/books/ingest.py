@@ -9,10 +9,7 @@ killed after it, nothing is left to do.
 The first end of an attempt counts. A later one, written by a process thought dead, is kept as a finding.
 """
 
-import fcntl
 import gc
-import os
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -22,10 +19,11 @@ import msgspec
 
 from farebox.books.compact import merge_once, remove_replaced
 from farebox.books.drain import Drain, Haul, Pair
+from farebox.books.keep import lock_books, write_view
 from farebox.books.manifest import Finding, Manifest
 from farebox.books.parquet import ParquetWriter, RowsRefused, new_path, told
 from farebox.books.retire import retire_journal
-from farebox.books.schema import day_of, row_of, select_from_files
+from farebox.books.schema import day_of, row_of
 from farebox.books.sort_strays import sort_strays
 from farebox.clock import Clock, SystemClock
 from farebox.journal.record import Done, Sent
@@ -105,7 +103,7 @@ def ingest_once(
     """
     plan = plan or IngestPlan()
     books = data_dir / "books"
-    with told(books), _lock(books / "ingest.lock", plan.wait_s) as mine:
+    with told(books), lock_books(books / "ingest.lock", plan.wait_s) as mine:
         if not mine:
             return IngestReport(busy=True)
         with closing(_Pass(data_dir, assume, plan, clock or SystemClock(), fault or _no_fault)) as ingest:
@@ -149,7 +147,7 @@ class _Pass:
             self._manifest, self._journal, self._plan.keep_journal_days, self._now_ns, self._fault
         )
         self.report.merged = merge_once(self._manifest, self._writer, self._now_ns, self._fault)
-        _write_view(self._books, self._manifest)
+        write_view(self._books, self._manifest)
         remove_replaced(self._manifest, self._writer, self._now_ns - int(self._plan.keep_replaced_s * 1e9), self._fault)
 
     def _read(self, instance: Path) -> bool:
@@ -274,44 +272,6 @@ def _refused(pair: Pair, reason: str, now_ns: int) -> Finding:
         sent=_encode(pair.sent),
         done=_encode(pair.done),
     )
-
-
-def _write_view(books: Path, manifest: Manifest) -> None:
-    """Leave an SQL file beside the books that shows anybody's DuckDB the files that count.
-
-    Compared and not only written after a change, because a pass may have been killed between the two.
-    """
-    folder = books.resolve()
-    select = select_from_files([str(folder / file.path) for file in manifest.files("live")])
-    text = f"CREATE OR REPLACE VIEW attempts AS {select};\n"
-    path = books / "attempts.sql"
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
-    draft = books / "attempts.sql.draft"
-    draft.write_text(text, encoding="utf-8")
-    draft.rename(path)
-
-
-@contextmanager
-def _lock(path: Path, wait_s: float) -> Iterator[bool]:
-    """Hold the books' lock; False where another process holds it for longer than one waits."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    yield False
-                    return
-                time.sleep(_POLL_S)
-            else:
-                break
-        yield True
-    finally:
-        os.close(fd)
 
 
 @contextmanager

@@ -82,6 +82,15 @@ class ParquetWriter:
         files = select_from_files([str(self._books / part) for part in parts])
         return self._copy(f"{files} ORDER BY sent_at, attempt", path)
 
+    def write_from(self, connection: "duckdb.DuckDBPyConnection", select: str, path: str) -> int:
+        """Write the rows of a SELECT over somebody's own tables to the draft of ``path``; return their number.
+
+        Raises:
+            RowsRefused: where a row does not fit the columns.
+            BooksFailed: where the disk is full or cannot be written.
+        """
+        return self._copy(select, path, connection)
+
     def publish(self, path: str) -> None:
         """Sync the draft of ``path`` and give it its name."""
         draft, final = self._draft(path), self._books / path
@@ -101,17 +110,15 @@ class ParquetWriter:
     def _draft(self, path: str) -> Path:
         return self._books / f"{path}{DRAFT}"
 
-    def _copy(self, select: str, path: str) -> int:
+    def _copy(self, select: str, path: str, connection: "duckdb.DuckDBPyConnection | None" = None) -> int:
         import duckdb  # noqa: PLC0415 - see `connect`
 
-        if self._connection is None:
-            self._connection = connect()
+        if connection is None:
+            connection = self._connection = self._connection or connect()
         target = str(self._draft(path)).replace("'", "''")
         self._draft(path).parent.mkdir(parents=True, exist_ok=True)
         try:
-            done = self._connection.execute(
-                f"COPY ({select}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
-            ).fetchone()
+            done = connection.execute(f"COPY ({select}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)").fetchone()
         except (duckdb.DataError, duckdb.InvalidInputException) as error:
             raise RowsRefused(str(error)) from error
         except duckdb.Error as error:

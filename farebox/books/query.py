@@ -14,6 +14,7 @@ import msgspec
 
 from farebox.books.manifest import BookFile, Finding, Manifest
 from farebox.books.parquet import BooksFailed, connect
+from farebox.books.read_rows import attempt_of, recorded_of
 from farebox.books.rows import (
     AttemptRow,
     AuditRows,
@@ -25,7 +26,6 @@ from farebox.books.rows import (
     Grouping,
     GroupRow,
     LatencyRow,
-    LineRow,
     MeterRow,
     OutcomeRow,
     PartsRow,
@@ -41,6 +41,9 @@ from farebox.journal.record import Done
 
 _TOTAL = "coalesce(sum(total_femto), 0)"
 _UNPRICED = "count(*) FILTER (total_femto IS NULL)"
+# A row of an imported usage report stands for many requests.
+_MORE = "coalesce(sum(requests - 1), 0)::BIGINT"
+_MORE_OK = "coalesce(sum(requests - 1) FILTER (final AND outcome = 'ok'), 0)::BIGINT"
 _GROUPS = {
     "model": "model",
     "key": "key_name",
@@ -179,7 +182,7 @@ class Books:
             {"id": call_or_attempt},
         )
         names = [column[0] for column in self._connection.description or ()]
-        return [_attempt(dict(zip(names, row, strict=True))) for row in rows]
+        return [attempt_of(dict(zip(names, row, strict=True))) for row in rows]
 
     def recorded(self) -> Iterator[RecordedRow]:
         """Yield what every attempt's price follows from, by book and time; only a few are in memory at once."""
@@ -190,24 +193,38 @@ class Books:
             cursor.execute(f"SELECT {columns} FROM attempts ORDER BY book, sent_at, attempt")  # noqa: S608 - constants of this file
             while rows := cursor.fetchmany(_FETCHED):
                 for row in rows:
-                    yield _recorded(dict(zip(fields, row, strict=True)))
+                    yield recorded_of(dict(zip(fields, row, strict=True)))
         finally:
             cursor.close()
 
     def _totals(self) -> Totals:
         row = self._run(
             f"""
-            SELECT count(DISTINCT call), count(*), count(DISTINCT call) FILTER (number > 1),
-                count(*) FILTER (final AND outcome = 'ok'), count(*) FILTER (final AND outcome = 'client_gone'),
-                {_TOTAL}, {_UNPRICED}, epoch_ns(min(sent_at)), epoch_ns(max(sent_at)) FROM attempts
+            SELECT count(DISTINCT call) + {_MORE}, count(*) + {_MORE}, count(DISTINCT call) FILTER (number > 1),
+                count(*) FILTER (final AND outcome = 'ok') + {_MORE_OK},
+                count(*) FILTER (final AND outcome = 'client_gone'),
+                {_TOTAL}, {_UNPRICED}, epoch_ns(min(sent_at)), epoch_ns(max(sent_at)),
+                coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0) FROM attempts
             """  # noqa: S608 - constants of this file
         )[0]
-        calls, attempts, retried, answered, hung_up, total, missing, first_ns, last_ns = row
-        return Totals(calls, attempts, retried, answered, hung_up, int(total), missing, first_ns, last_ns)
+        calls, attempts, retried, answered, hung_up, total, missing, first_ns, last_ns, inputs, outputs = row
+        return Totals(
+            calls,
+            attempts,
+            retried,
+            answered,
+            hung_up,
+            int(total),
+            missing,
+            first_ns,
+            last_ns,
+            int(inputs),
+            int(outputs),
+        )
 
     def _outcomes(self) -> tuple[OutcomeRow, ...]:
         rows = self._run(
-            f"SELECT outcome, count(*), {_TOTAL}, {_UNPRICED} FROM attempts "  # noqa: S608 - constants of this file
+            f"SELECT outcome, count(*) + {_MORE}, {_TOTAL}, {_UNPRICED} FROM attempts "  # noqa: S608 - constants of this file
             "GROUP BY outcome ORDER BY count(*) DESC, outcome"
         )
         return tuple(OutcomeRow(outcome, count, int(total), missing) for outcome, count, total, missing in rows)
@@ -286,8 +303,8 @@ class Books:
     def _groups(self, by: Grouping, tag: str) -> tuple[GroupRow, ...]:
         rows = self._run(
             f"""
-            SELECT coalesce({_GROUPS[by]}, '') AS name, count(DISTINCT call), count(*), coalesce(sum(input_tokens), 0),
-                coalesce(sum(output_tokens), 0), {_TOTAL} AS total, {_UNPRICED},
+            SELECT coalesce({_GROUPS[by]}, '') AS name, count(DISTINCT call) + {_MORE}, count(*) + {_MORE},
+                coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), {_TOTAL} AS total, {_UNPRICED},
                 quantile_disc(total_ns, 0.5) FILTER (outcome = 'ok')
             FROM attempts GROUP BY name ORDER BY total DESC, name
             """,  # noqa: S608 - constants of this file; the tag's name is a parameter
@@ -340,46 +357,3 @@ def _read_manifest(books: Path) -> tuple[list[BookFile], list[Finding]]:
             return manifest.files("live"), manifest.findings()
     except sqlite3.Error as error:
         raise BooksFailed(f"The books in {books} cannot be read: {error}") from error
-
-
-def _recorded(row: dict[str, Any]) -> RecordedRow:
-    row["flags"] = tuple(row["flags"])
-    row["lines"] = _lines(row["lines"])
-    row["total_femto"] = _whole(row["total_femto"])
-    row["region"], row["deployment"] = row["region"] or "", row["deployment"] or ""
-    return RecordedRow(**row)
-
-
-def _lines(lines: list[dict[str, Any]]) -> tuple[LineRow, ...]:
-    return tuple(
-        LineRow(
-            line["meter"],
-            line["quantity"],
-            int(line["unit_price_femto"]),
-            int(line["amount_femto"]),
-            line["rate"],
-            1 if line["per"] is None else line["per"],
-        )
-        for line in lines
-    )
-
-
-def _attempt(row: dict[str, Any]) -> AttemptRow:
-    parts = {part: row[f"part_{part}"] for part in PARTS if row[f"part_{part}"] is not None}
-    special = {
-        "sent_at_ns": row["sent_at"],
-        "done_at_ns": row["done_at"],
-        "parts": parts,
-        "lines": _lines(row["lines"]),
-        "flags": tuple(row["flags"]),
-        "total_femto": _whole(row["total_femto"]),
-        "region": row["region"] or "",
-        "deployment": row["deployment"] or "",
-        "reported_femto": _whole(row["reported_femto"]),
-    }
-    names = AttemptRow.__struct_fields__
-    return AttemptRow(**{name: special[name] if name in special else row[name] for name in names})
-
-
-def _whole(amount: Any) -> int | None:
-    return None if amount is None else int(amount)

@@ -28,6 +28,8 @@ class Totals(msgspec.Struct, frozen=True):
         unpriced: attempts without a price.
         first_ns: when the first attempt was sent, or None.
         last_ns: when the last one was.
+        input_tokens: of all attempts that report them.
+        output_tokens: as before.
     """
 
     calls: int
@@ -39,6 +41,8 @@ class Totals(msgspec.Struct, frozen=True):
     unpriced: int
     first_ns: int | None
     last_ns: int | None
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 class OutcomeRow(msgspec.Struct, frozen=True):
@@ -201,7 +205,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
     model: str
     asked_tier: str
     stream: bool
-    body_bytes: int
+    body_bytes: int | None
     parts: dict[str, int]
     output_cap: int | None
     outcome: str
@@ -220,8 +224,8 @@ class AttemptRow(msgspec.Struct, frozen=True):
     service_tier: str
     provider_request: str
     first_token_ns: int | None
-    total_ns: int
-    gateway_ns: int
+    total_ns: int | None
+    gateway_ns: int | None
     writer: str
     region: str = ""
     deployment: str = ""
@@ -241,7 +245,7 @@ class RecordedRow(msgspec.Struct, frozen=True, gc=False):
     model: str
     provider_operation: str
     asked_tier: str
-    body_bytes: int
+    body_bytes: int | None
     output_cap: int | None
     outcome: str
     flags: tuple[str, ...]
@@ -282,7 +286,7 @@ class CallRow(msgspec.Struct, frozen=True):
     output_tokens: int | None
     total_femto: int
     unpriced: int
-    total_ns: int
+    total_ns: int | None
 
 
 class CallFilter(msgspec.Struct, frozen=True):

@@ -92,6 +92,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("route", "VARCHAR", "why it was sent to this target, in words, or empty"),
     Column("provider_key", "VARCHAR", "name of the provider's key that was used; empty where it has one"),
     Column("role", "VARCHAR", "what it was made for: `first`, `failover`, `repeat`, `hedge` or `shadow`"),
+    Column("source", "VARCHAR", "format of the log that it was imported from; empty where Farebox metered it"),
+    Column("requests", "BIGINT", "how many requests the row stands for, where that is not one"),
+    Column("processing", "VARCHAR", "`batch` where it went through a batch channel, or empty"),
+    Column("speed", "VARCHAR", "the speed the provider says it used, or empty"),
+    Column("facts", "MAP(VARCHAR, VARCHAR)", "what else decides its price"),
+    Column("recorded_femto", "DECIMAL(38,0)", "what the imported log says it cost, in femtodollars"),
+    Column("session", "VARCHAR", "the conversation it belongs to, where the source says so"),
+    Column("blocks", "BIGINT[]", "ids of the prompt's blocks in order: the same ids from the start, the same prefix"),
+    Column("block_tokens", "BIGINT", "tokens of each block; the last may be shorter"),
 )
 
 _MOMENTS = ("sent_at", "done_at")
@@ -167,6 +176,15 @@ class Row(msgspec.Struct, gc=False):
     route: str
     provider_key: str
     role: str
+    source: str = ""
+    requests: int | None = None
+    processing: str = ""
+    speed: str = ""
+    facts: dict[str, str] = {}
+    recorded_femto: int | None = None
+    session: str | None = None
+    blocks: list[int] | None = None
+    block_tokens: int | None = None
 
 
 def row_of(sent: Sent, done: Done, writer: str) -> Row:

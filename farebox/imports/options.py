@@ -13,9 +13,11 @@ class Options(msgspec.Struct, frozen=True):
         model: the model, for rows that name none; None: such rows are rejected.
         columns: for files of no format of their own, the file's name of each column, such as ``{"at": "timestamp"}``.
         zone: IANA name of the time zone of times that have none.
+        start_ns: when a trace began whose times count from its beginning, nanoseconds since the epoch.
     """
 
     provider: str | None = None
     model: str | None = None
     columns: Mapping[str, str] = {}
     zone: str = "UTC"
+    start_ns: int = 0

@@ -55,6 +55,14 @@ def audit_json(report: AuditReport) -> dict[str, Any]:
         "until": moment_text(report.window.until_ns),
         "first": moment_text(report.first_ns),
         "last": moment_text(report.last_ns),
+        "totals": {
+            "calls": report.calls.total,
+            "attempts": report.attempts,
+            "input_tokens": report.input_tokens,
+            "output_tokens": report.output_tokens,
+            "cost_usd": usd_text(report.total_femto),
+            "unpriced": report.unpriced_attempts,
+        },
         "calls": {
             "total": report.calls.total,
             "answered": report.calls.answered,

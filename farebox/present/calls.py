@@ -132,7 +132,8 @@ def _show_attempt(attempt: AttemptRow, console: Console) -> None:
     console.print(f"Attempt {attempt.number}: {attempt.provider}/{attempt.model}", style="bold")
     status = f"status {attempt.status}" if attempt.status else "no status"
     console.print(f"{attempt.outcome}: {OUTCOMES[attempt.outcome]} ({status})")
-    rows = [("sent", f"{moment_text(attempt.sent_at_ns)}, {attempt.body_bytes:,} bytes")]
+    size = "" if attempt.body_bytes is None else f", {attempt.body_bytes:,} bytes"
+    rows = [("sent", f"{moment_text(attempt.sent_at_ns)}{size}")]
     timing = f"total {short_duration(attempt.total_ns)}, gateway {short_duration(attempt.gateway_ns)}"
     if attempt.first_token_ns is not None:
         timing = f"first token {short_duration(attempt.first_token_ns)}, {timing}"
