@@ -6,7 +6,7 @@ in `guess`. ``input_tokens`` and ``output_tokens`` are totals that include what 
 reasoning), as in OpenAI's API; ``input`` and ``output`` leave it out, as in Anthropic's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from farebox.imports.guess import guess_columns
@@ -14,7 +14,7 @@ from farebox.imports.inclusive import Split, split_input, split_output
 from farebox.imports.layout import Layout
 from farebox.imports.names import maker_of, model_of, provider_of
 from farebox.imports.options import Options
-from farebox.imports.phrases import MAX_COUNT, MAX_TOTAL, length_of, named, quoted, shown
+from farebox.imports.phrases import MAX_COUNT, MAX_TOTAL, added, length_of, named, or_zero, quoted, shown, told
 from farebox.imports.records import Kind, Shape, WrongFile, members_of, read_records
 from farebox.imports.tags import LISTED_TAGS, given_tags, list_steps, object_tags
 from farebox.usage import METERS
@@ -25,6 +25,8 @@ _TEXTS = (
 )
 _NUMBERS = ("status", "requests", "part_system", "part_tools", "part_history", "part_context", "part_user")
 _TOTALS = {"input_tokens": "input", "output_tokens": "output"}
+# All that was written to a cache, where how long it is kept stands beside it, in some records or in none.
+_WRITTEN = "cache_written"
 _LENGTHS = {
     f"{name}_{unit}": (f"{name}_ns", factor)
     for name in ("first_token", "total")
@@ -33,7 +35,7 @@ _LENGTHS = {
 # What `--column` takes beside meters and `tag.NAME`.
 COLUMNS = (
     *("at", "end", "provider", "model", *_TEXTS, "outcome", "stream", "processing", "speed", "tags", "recorded_usd"),
-    *(*_NUMBERS, *_TOTALS, *_LENGTHS),
+    *(*_NUMBERS, *_TOTALS, _WRITTEN, *_LENGTHS),
 )
 _OUTCOMES = ("ok", "error", "unreachable", "truncated", "garbage", "client_gone", "cut", "lost", "outpaced")
 _YES = "('true', 't', 'yes', 'y', '1')"
@@ -62,7 +64,7 @@ def select(path: str, options: Options) -> str:
     tags = {name: f"tag{number}" for number, name in enumerate(n for n in found if n.startswith("tag."))}
     values = {tags.get(name, name): "r." + ".".join(map(named, place)) for name, place in places.items()}
     values = dict.fromkeys(("provider", "model"), "NULL::VARCHAR") | values
-    counts = [name for name in found if name in METERS or name in _NUMBERS or name in _TOTALS]
+    counts = [name for name in found if name in METERS or name in (*_NUMBERS, *_TOTALS, _WRITTEN)]
     splits = _splits(found)
     return Layout(
         records=records,
@@ -71,7 +73,7 @@ def select(path: str, options: Options) -> str:
         moments={name: found[name] for name in ("at", "end") if name in found},
         amounts={"recorded_usd": found["recorded_usd"]} if "recorded_usd" in found else {},
         columns=_columns(found, splits, options) | _tags(found, tags),
-        rules=(*(rule for split in splits for rule in split.rules), *_length_rules(found)),
+        rules=(*(rule for split in splits for rule in split.rules), *_length_rules(found), *_written_rules(found)),
         steps=list_steps("v_tags") if "tags" in found and not tags else (),
         most=MAX_TOTAL if "requests" in found else MAX_COUNT,
     ).select(options)
@@ -83,7 +85,8 @@ def _columns(found: Mapping[str, str], splits: tuple[Split, ...], options: Optio
         "model": model_of("v_model", options),
     }
     columns |= {name: f"v_{name}" for name in (*_TEXTS, "speed") if name in found}
-    columns |= {name: f"n_{name}" for name in (*_NUMBERS, *METERS) if name in found}
+    columns |= {name: f"n_{name}" for name in _NUMBERS if name in found}
+    columns |= _meters(found)
     for split in splits:
         columns |= split.meters
     columns["outcome"] = _outcome(found)
@@ -101,6 +104,15 @@ def _columns(found: Mapping[str, str], splits: tuple[Split, ...], options: Optio
         if name in found:
             columns[column] = length_of(f"v_{name}", factor)
     return columns
+
+
+def _meters(found: Mapping[str, str]) -> dict[str, str]:
+    meters = {name: f"n_{name}" for name in METERS if name in found}
+    if _WRITTEN in found:
+        long = or_zero("n_cache_write_1h") if "cache_write_1h" in found else "0"
+        rest = f"n_{_WRITTEN} - {long}"
+        meters["cache_write_5m"] = f"coalesce(n_cache_write_5m, {rest})" if "cache_write_5m" in found else rest
+    return meters
 
 
 def _tags(found: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
@@ -127,20 +139,28 @@ def _outcome(found: Mapping[str, str]) -> str:
 
 def _splits(found: Mapping[str, str]) -> tuple[Split, ...]:
     """Return what totals come apart into, where the file has totals."""
-    parts = {
-        family: [name for name in found if name in METERS and METERS[name].family == family]
-        for family in ("input", "output")
-    }
+    meters = _meters(found)
     splits = []
     if "input_tokens" in found:
-        cached = {name: f"n_{name}" for name in parts["input"] if name.startswith("cache_")}
-        others = {name: f"n_{name}" for name in parts["input"] if not name.startswith("cache_")}
+        inside = {name: phrase for name, phrase in meters.items() if METERS[name].family == "input"}
+        cached = {name: phrase for name, phrase in inside.items() if name.startswith("cache_")}
+        others = {name: phrase for name, phrase in inside.items() if name not in cached}
         # Cached tokens of a modality are counted apart, so that nothing is in doubt about those that are not.
         apart = any(name.startswith("cache_read_") for name in cached)
         splits.append(split_input("n_input_tokens", found["input_tokens"], cached, others, apart=apart))
     if "output_tokens" in found:
-        splits.append(split_output("n_output_tokens", found["output_tokens"], {n: f"n_{n}" for n in parts["output"]}))
+        made = {name: phrase for name, phrase in meters.items() if METERS[name].family == "output"}
+        splits.append(split_output("n_output_tokens", found["output_tokens"], made))
     return tuple(splits)
+
+
+def _written_rules(found: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    kept = [f"n_{name}" for name in ("cache_write_5m", "cache_write_1h") if name in found]
+    if _WRITTEN in found and kept:
+        given = " OR ".join(f"{name} IS NOT NULL" for name in kept)
+        sum_ = added(kept)
+        said = told(f"{found[_WRITTEN]}: ", f"{{n_{_WRITTEN}}}", " is not the sum of its parts, ", f"{{{sum_}}}")
+        yield f"({given}) AND {sum_} <> n_{_WRITTEN}", said
 
 
 def _length_rules(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -40,7 +40,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
         *("prompt_cached_tokens", "usage.prompt_tokens_details.cached_tokens"),
         "usage.input_tokens_details.cached_tokens",
     ),
-    "cache_write_5m": ("cache_write_5m", "cache_write_tokens", "cache_creation_tokens"),
+    "cache_written": ("cache_written", "cache_write_tokens", "cache_creation_tokens"),
+    "cache_write_30m": (
+        "usage.prompt_tokens_details.cache_write_tokens",
+        "usage.input_tokens_details.cache_write_tokens",
+    ),
     "reasoning": (
         *("reasoning", "reasoning_tokens", "thinking_tokens", "usage.completion_tokens_details.reasoning_tokens"),
         "usage.output_tokens_details.reasoning_tokens",
@@ -54,7 +58,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
 # Anthropic's own: where one of them is there, `input_tokens` leaves all of them out.
 _ANTHROPIC = {
     "cache_read": "cache_read_input_tokens",
-    "cache_write_5m": "cache_creation_input_tokens",
+    "cache_written": "cache_creation_input_tokens",
 }
 _WRITES = {
     "cache_write_5m": "cache_creation.ephemeral_5m_input_tokens",

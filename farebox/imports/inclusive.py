@@ -39,11 +39,11 @@ def split_input(
     covered, other = added(cached.values()), added(others.values())
     rules = [
         (f"{total} IS NULL AND {covered} + {other} > 0", quoted(f"{label} is missing, and its parts are there")),
-        _larger(total, label, f"{covered} + {other}", "cached, written and other tokens"),
     ]
     if others and not apart:
         said = f"of {label} some are not text and some were cached, and the record does not say how many are both"
         rules.append((f"{covered} > 0 AND {other} > 0", quoted(said)))
+    rules.append(_larger(total, label, f"{covered} + {other}", "cached, written and other tokens"))
     meters = {"input": f"{total} - {covered} - {other}", **cached, **others}
     return Split(meters, tuple(rules))
 
