@@ -100,18 +100,21 @@ def moment_of(text: str, zone: str) -> str:
             size, or a date, with or without a clock time, and that with or without an offset, as in RFC 3339.
         zone: IANA name of the zone of times that name none.
     """
-    number = f"TRY_CAST({text} AS DECIMAL(28,9))"
+    whole, number = f"TRY_CAST({text} AS BIGINT)", f"TRY_CAST({text} AS DECIMAL(28,9))"
     epoch = (
-        f"(CASE WHEN {number} < 1e11 THEN {number} * 1000000 WHEN {number} < 1e14 THEN {number} * 1000 "
-        f"WHEN {number} < 1e17 THEN {number} ELSE TRY_CAST({text} AS HUGEINT) // 1000 END)::BIGINT"
+        f"CASE WHEN length({text}) <= 11 THEN {whole} * 1000000 WHEN length({text}) <= 14 THEN {whole} * 1000 "
+        f"WHEN length({text}) <= 17 THEN {whole} ELSE {whole} // 1000 END"
     )
+    # Slower, so that it is left to times with a decimal point, such as seconds with milliseconds behind it.
+    broken = f"({number} * (CASE WHEN {number} < 1e11 THEN 1000000 WHEN {number} < 1e14 THEN 1000 ELSE 1 END))::BIGINT"
     local = f"TRY_CAST({text} AS TIMESTAMP)"
     if zone != "UTC":
         local = f"timezone({quoted(zone)}, {local})"
     # A time with an offset is read as TIMESTAMPTZ, as TIMESTAMP passes over the offset; a time without one is never
     # read so, because it would be taken for one of the session's zone.
     return (
-        f"CASE WHEN regexp_full_match({text}, '[0-9]+([.][0-9]+)?') THEN {epoch} "
+        f"CASE WHEN regexp_full_match({text}, '[0-9]{{1,19}}') THEN {epoch} "
+        f"WHEN regexp_full_match({text}, '[0-9]{{1,17}}[.][0-9]+') THEN {broken} "
         f"WHEN {is_local(text)} THEN epoch_us({local}) "
         f"WHEN regexp_full_match({text}, '{_DATE}{_CLOCK}{_ZONE}') THEN epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) END"
     )
