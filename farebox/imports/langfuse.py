@@ -11,7 +11,7 @@ from farebox.imports.layout import Layout
 from farebox.imports.names import bedrock_model, maker_of, model_of, provider_of
 from farebox.imports.options import Options
 from farebox.imports.phrases import added, first_of, quoted, told
-from farebox.imports.records import Records, kind_of, members_of, read_documents, read_records
+from farebox.imports.records import Records, Shape, kind_of, members_of, read_documents, read_records
 from farebox.imports.tags import LISTED_TAGS, list_steps
 
 # The names under which SDKs and integrations put a count into the usage details.
@@ -41,28 +41,24 @@ _OUT = ("text_out", "reasoning", "audio_out", "image_out", "accepted", "rejected
 # Anthropic's own names, beside which `input` never includes them.
 _APART = ("read", "written")
 _WHOLE = "coalesce(n_input, 0) + coalesce(n_output, 0)"
-_DETAILS = {key: "VARCHAR" for keys in _KEYS.values() for key in keys}
-_COST = {"total": "VARCHAR"}
-_TOP = {
-    "id": ("id",),
-    "type": ("type",),
-    "at": ("startTime", "start_time"),
-    "end": ("endTime", "end_time"),
-    "first": ("completionStartTime", "completion_start_time"),
-    "model": ("providedModelName", "provided_model_name", "model"),
-    "level": ("level",),
-    "error": ("statusMessage", "status_message"),
-    "user": ("userId", "user_id"),
-    "session": ("sessionId", "session_id"),
-    "project": ("projectId", "project_id"),
-    "tags": ("traceTags", "tags"),
-    "cost": ("totalCost", "total_cost", "calculatedTotalCost"),
+# By value, its names in tables and the API, and in blob storage.
+_TOP: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "id": (("id",), ("id",)),
+    "type": (("type",), ("type",)),
+    "at": (("startTime",), ("start_time",)),
+    "end": (("endTime",), ("end_time",)),
+    "first": (("completionStartTime",), ("completion_start_time",)),
+    "model": (("providedModelName", "model"), ("provided_model_name", "model")),
+    "level": (("level",), ("level",)),
+    "error": (("statusMessage",), ("status_message",)),
+    "user": (("userId",), ("user_id",)),
+    "session": (("sessionId",), ("session_id",)),
+    "project": (("projectId",), ("project_id",)),
+    "tags": (("traceTags", "tags"), ("tags",)),
+    "cost": (("totalCost", "calculatedTotalCost"), ("total_cost",)),
 }
-_SHAPE = {
-    **{name: "VARCHAR" for names in _TOP.values() for name in names},
-    **dict.fromkeys(("usageDetails", "usage_details"), _DETAILS),
-    **dict.fromkeys(("costDetails", "cost_details"), _COST),
-}
+_USAGE = ("usageDetails", "usage_details")
+_COST = ("costDetails", "cost_details")
 _WHAT = "an export of Langfuse's observations"
 
 
@@ -72,27 +68,32 @@ def select(path: str, options: Options) -> str:
     Raises:
         WrongFile: where the file cannot be opened or is none.
     """
-    values = {name: first_of(*(f'r."{each}"' for each in names)) for name, names in _TOP.items()}
-    values["cost"] = first_of(
-        *(f'r."{name}"' for name in _TOP["cost"]), 'r."costDetails".total', "r.cost_details.total"
-    )
-    for name, keys in _KEYS.items():
-        values[name] = first_of(
-            *(f'r."{place}"."{key}"' for place in ("usageDetails", "usage_details") for key in keys)
-        )
-    return _layout(_read(path), values, options).select(options)
-
-
-def _read(path: str) -> Records:
     kind = kind_of(path)
-    if kind == "document" or (kind == "lines" and "data" in members_of(path)[1]):
-        pages = read_documents(path, {"data": [_SHAPE]}, "data", _WHAT)
-        query = (
-            "SELECT row_number() OVER () AS row, r AS whole, r, broken FROM (SELECT broken, "  # noqa: S608 - the path is quoted
-            f"unnest(CASE WHEN broken IS NULL THEN r.data ELSE [NULL] END) AS r FROM ({pages.query}))"
-        )
-        return Records(query, "to_json(r)::VARCHAR")
-    return read_records(path, _SHAPE, ("startTime", "start_time"), _WHAT)
+    members = {} if kind == "document" else members_of(path)[1]
+    style = 1 if "start_time" in members else 0
+    names = {value: both[style] for value, both in _TOP.items()}
+    shape = {
+        **{name: "VARCHAR" for each in names.values() for name in each},
+        _USAGE[style]: {key: "VARCHAR" for keys in _KEYS.values() for key in keys},
+        _COST[style]: {"total": "VARCHAR"},
+    }
+    values = {value: first_of(*(f'r."{name}"' for name in each)) for value, each in names.items()}
+    values["cost"] = f'coalesce({values["cost"]}, r."{_COST[style]}".total)'
+    for value, keys in _KEYS.items():
+        values[value] = first_of(*(f'r."{_USAGE[style]}"."{key}"' for key in keys))
+    if kind == "document" or "data" in members:
+        return _layout(_read_pages(path, shape), values, options).select(options)
+    return _layout(read_records(path, shape, names["at"], _WHAT), values, options).select(options)
+
+
+def _read_pages(path: str, shape: Shape) -> Records:
+    """Return the observations of pages of the API."""
+    pages = read_documents(path, {"data": [shape]}, "data", _WHAT)
+    query = (
+        "SELECT row_number() OVER () AS row, r AS whole, r, broken FROM (SELECT broken, "  # noqa: S608 - the path is quoted
+        f"unnest(CASE WHEN broken IS NULL THEN r.data ELSE [NULL] END) AS r FROM ({pages.query}))"
+    )
+    return Records(query, "to_json(r)::VARCHAR")
 
 
 def _layout(records: Records, values: dict[str, str], options: Options) -> Layout:

@@ -190,7 +190,9 @@ def test_faults(tmp_path: Path, fields: dict[str, Any], fault: str) -> None:
 
 
 def test_another_file(tmp_path: Path) -> None:
-    with pytest.raises(WrongFile, match="this is not an export of Langfuse's observations, which has startTime or"):
+    with pytest.raises(
+        WrongFile, match="this is not an export of Langfuse's observations, which has startTime; found a"
+    ):
         langfuse.select(str(write_lines(tmp_path / "x.jsonl", [{"a": 1}])), Options())
 
 
