@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
@@ -175,7 +176,7 @@ def parquet_columns(path: str) -> dict[str, str]:
         with duckdb.connect() as connection:
             rows = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({quoted(path)})").fetchall()  # noqa: S608 - quoted
     except duckdb.Error as error:
-        raise WrongFile(f"{path}: the Parquet file cannot be read: {error}") from error
+        raise WrongFile(f"{path}: the Parquet file cannot be read: {str(error).partition(chr(10))[0]}") from error
     return {row[0]: row[1] for row in rows}
 
 
@@ -294,29 +295,30 @@ def _open(path: str) -> BinaryIO:
 
 def _peek(path: str) -> bytes:
     with _open(path) as file:
-        try:
-            return file.read(_PEEKED)
-        except (OSError, EOFError) as error:
-            raise WrongFile(f"{path}: the file cannot be read: {error}") from error
+        return next(_chunks(path, file, _PEEKED), b"")
 
 
 def _is_sound(path: str, *, lines: bool = True) -> bool:
     """Return whether a file is UTF-8 and, where asked, has no line that is too long for the fast way."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with _open(path) as file:
-        for chunk in _chunks(file):
-            if lines and len(chunk) == _CHUNK and b"\n" not in chunk:
-                return False
-            try:
+        try:
+            for chunk in _chunks(path, file, _CHUNK):
+                if lines and len(chunk) == _CHUNK and b"\n" not in chunk:
+                    return False
                 decoder.decode(chunk)
-            except UnicodeDecodeError:
-                return False
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
     return True
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
-        yield chunk
+def _chunks(path: str, file: BinaryIO, size: int) -> Iterator[bytes]:
+    try:
+        while chunk := file.read(size):
+            yield chunk
+    except (OSError, EOFError, zlib.error) as error:
+        raise WrongFile(f"{path}: the file cannot be read, it may be cut short: {error}") from error
 
 
 def _members(path: str, kind: Kind) -> dict[str, Any]:
@@ -364,4 +366,4 @@ def _not_of(path: str, what: str, needed: tuple[str, ...], seen: list[str]) -> s
 
 
 def _show(line: bytes) -> str:
-    return repr(line[:60].decode("utf-8", "replace"))
+    return ascii(line[:40].decode("utf-8", "replace"))

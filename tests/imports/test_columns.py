@@ -1,5 +1,6 @@
 """JSON lines, JSON arrays, CSV and Parquet of any program."""
 
+import gzip
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -263,6 +264,13 @@ def test_damaged_csv(tmp_path: Path) -> None:
     assert [row["model"] for row in rows[3:5]] == ["gp\nt", "café"]
 
 
+def test_csv_of_a_spreadsheet(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes('\ufefftimestamp;provider;model;prompt_tokens\r\n2026-09-14;openai;"gpt;4o";7\r\n'.encode())
+    (row,) = take(columns, path)
+    assert (row["fault"], row["model"], row["input"]) == (None, "gpt;4o", 7)
+
+
 def test_columns_that_are_there_twice(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("timestamp,model,model\n1,2,3\n")
@@ -281,6 +289,21 @@ def test_an_array_that_is_cut(tmp_path: Path) -> None:
     path.write_text("just words\n")
     with pytest.raises(WrongFile, match="neither JSON nor CSV nor Parquet"):
         columns.select(str(path), Options())
+
+
+def test_a_packed_file_that_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl.gz"
+    lines = b"".join(b'{"timestamp": %d, "provider": "openai", "model": "m"}\n' % at for at in range(100_000))
+    path.write_bytes(gzip.compress(lines)[:-1000])
+    with pytest.raises(WrongFile, match="the file cannot be read, it may be cut short"):
+        columns.select(str(path), Options())
+    path.write_bytes(gzip.compress(lines))
+    assert len(take(columns, path)) == 100_000
+
+
+def test_very_long_lines(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "log.jsonl", [BASE, BASE | {"prompt": "x" * 40_000_000}, BASE])
+    assert [row["fault"] for row in take(columns, path)] == [None, None, None]
 
 
 counts = st.one_of(st.none(), st.integers(0, 5000))
