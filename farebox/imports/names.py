@@ -65,7 +65,7 @@ PROVIDERS = {
 _PLAIN = (
     *("openai", "anthropic", "azure", "google", "mistral", "cohere", "groq", "deepseek", "openrouter", "perplexity"),
     *("cerebras", "deepinfra", "databricks", "dashscope", "hyperbolic", "nebius", "novita", "nscale", "ovhcloud"),
-    *("replicate", "sambanova", "snowflake", "watsonx", "wandb", "ai21", "minimax", "zai", "meta", "scaleway"),
+    *("sambanova", "snowflake", "watsonx", "wandb", "ai21", "minimax", "zai", "meta", "scaleway"),
 )
 PREFIXES = PROVIDERS | {name: name for name in _PLAIN}
 # Names of models that their maker alone gives, and its id: for sources that do not say who was called.
