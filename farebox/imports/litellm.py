@@ -31,6 +31,11 @@ _USAGE = {
     "cache_creation_input_tokens": "VARCHAR",
     "prompt_cache_hit_tokens": "VARCHAR",
     "service_tier": "VARCHAR",
+    "input_tokens": "VARCHAR",
+    "output_tokens": "VARCHAR",
+    "input_tokens_details": {"cached_tokens": "VARCHAR"},
+    "output_tokens_details": {"reasoning_tokens": "VARCHAR"},
+    "cache_creation": {"ephemeral_5m_input_tokens": "VARCHAR", "ephemeral_1h_input_tokens": "VARCHAR"},
     "server_tool_use": {"web_search_requests": "VARCHAR"},
     "prompt_tokens_details": {
         "cached_tokens": "VARCHAR",
@@ -100,7 +105,7 @@ def select(path: str, options: Options) -> str:
     records = read_records(path, _SHAPE, ("custom_llm_provider", "call_type", "spend"), "a file of LiteLLM spend logs")
     usage = "r.metadata.usage_object"
     details, made = f"{usage}.prompt_tokens_details", f"{usage}.completion_tokens_details"
-    ttl = f"{details}.cache_creation_token_details"
+    ttl, own_ttl = f"{details}.cache_creation_token_details", f"{usage}.cache_creation"
     values = {
         **{name: f"r.{name}" for name in ("request_id", "call_type", "api_key", "api_base", "session_id", "cache_hit")},
         "at": 'r."startTime"',
@@ -119,24 +124,40 @@ def select(path: str, options: Options) -> str:
         "code": "r.metadata.error_information.error_code",
         "error": first_of("r.metadata.error_information.error_message", "r.metadata.error_information.error_class"),
         "tier": f"{usage}.service_tier",
-        "prompt": first_of(f"{usage}.prompt_tokens", "r.prompt_tokens"),
-        "completion": first_of(f"{usage}.completion_tokens", "r.completion_tokens"),
-        "total": first_of(f"{usage}.total_tokens", "r.total_tokens"),
+        "prompt": first_of(f"{usage}.prompt_tokens", _foreign_prompt(usage), "r.prompt_tokens"),
+        "completion": first_of(f"{usage}.completion_tokens", f"{usage}.output_tokens", "r.completion_tokens"),
+        "total": first_of(f"{usage}.total_tokens", f"CASE WHEN {usage}.input_tokens IS NULL THEN r.total_tokens END"),
         "cached": first_of(
-            f"{details}.cached_tokens", f"{usage}.cache_read_input_tokens", f"{usage}.prompt_cache_hit_tokens"
+            f"{details}.cached_tokens",
+            f"{usage}.input_tokens_details.cached_tokens",
+            f"{usage}.cache_read_input_tokens",
+            f"{usage}.prompt_cache_hit_tokens",
         ),
         "written": first_of(f"{details}.cache_creation_tokens", f"{usage}.cache_creation_input_tokens"),
         "written_30m": f"{details}.cache_write_tokens",
-        "written_5m": f"{ttl}.ephemeral_5m_input_tokens",
-        "written_1h": f"{ttl}.ephemeral_1h_input_tokens",
+        "written_5m": first_of(f"{ttl}.ephemeral_5m_input_tokens", f"{own_ttl}.ephemeral_5m_input_tokens"),
+        "written_1h": first_of(f"{ttl}.ephemeral_1h_input_tokens", f"{own_ttl}.ephemeral_1h_input_tokens"),
         "audio_in": f"{details}.audio_tokens",
         "image_in": f"{details}.image_tokens",
-        "reasoning": f"{made}.reasoning_tokens",
+        "reasoning": first_of(f"{made}.reasoning_tokens", f"{usage}.output_tokens_details.reasoning_tokens"),
         "audio_out": f"{made}.audio_tokens",
         "image_out": f"{made}.image_tokens",
         "searches": first_of(f"{usage}.server_tool_use.web_search_requests", f"{details}.web_search_requests"),
     }
     return _layout(records, values, options).select(options)
+
+
+def _foreign_prompt(usage: str) -> str:
+    """Return the phrase for all input tokens of a usage object that LiteLLM passed on as the provider wrote it.
+
+    OpenAI's responses have details and include cached tokens; Anthropic's messages have none and leave them out.
+    """
+    parts = (f"{usage}.{name}" for name in ("cache_read_input_tokens", "cache_creation_input_tokens"))
+    cached = " + ".join(f"coalesce(TRY_CAST({part} AS BIGINT), 0)" for part in parts)
+    return (
+        f"CASE WHEN {usage}.input_tokens_details IS NOT NULL THEN {usage}.input_tokens "
+        f"ELSE (TRY_CAST({usage}.input_tokens AS BIGINT) + {cached})::VARCHAR END"
+    )
 
 
 def _layout(records: Records, values: dict[str, str], options: Options) -> Layout:

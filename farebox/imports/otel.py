@@ -4,11 +4,12 @@ A line (or a document) holds ``resourceSpans`` > ``scopeSpans`` > ``spans``; eve
 is a row, whatever instrumentation made it. Spans of agents, workflows and tools are left out: they add up what the
 spans below them count. By the conventions ``gen_ai.usage.input_tokens`` includes cached tokens and
 ``gen_ai.usage.output_tokens`` includes reasoning; spans whose cached tokens are more than their input were not made so
-and are refused. Names of older versions, of OpenLLMetry and of Sentry are read too. Rules: OpenTelemetry's "Semantic
-conventions for generative client AI spans" and the OTLP specification, "JSON Protobuf Encoding".
+and are refused, unless `Options.columns` names the attribute of the input as ``input``, which leaves them out. Names of
+older versions, of OpenLLMetry and of Sentry are read too. Rules: OpenTelemetry's "Semantic conventions for generative
+client AI spans" and the OTLP specification, "JSON Protobuf Encoding".
 """
 
-from farebox.imports.inclusive import split_input, split_output
+from farebox.imports.inclusive import Split, split_input, split_output
 from farebox.imports.layout import Layout
 from farebox.imports.names import (
     bedrock_model,
@@ -87,7 +88,8 @@ def select(path: str, options: Options) -> str:
     Raises:
         WrongFile: where the file cannot be opened or is none.
     """
-    values = {name: _attribute("r.keys", "r.held", names) for name, names in _NAMES.items()}
+    given = {"input": (options.columns["input"],)} if "input" in options.columns else {}
+    values = {name: _attribute("r.keys", "r.held", names) for name, names in (_NAMES | given).items()}
     values |= {name: _attribute("r.own_keys", "r.own_held", (each,)) for name, each in _OF_RESOURCE.items()}
     values |= {
         "at": 'r.span."startTimeUnixNano"',
@@ -138,7 +140,10 @@ def _attribute(keys: str, held: str, names: tuple[str, ...]) -> str:
 
 
 def _layout(records: Records, values: dict[str, str], options: Options) -> Layout:
-    taken = split_input("n_input", _LABELS["input"], {"cache_read": "n_read", "cache_write_5m": "n_written"}, {})
+    cached = {"cache_read": "n_read", "cache_write_5m": "n_written"}
+    taken = split_input("n_input", _LABELS["input"], cached, {})
+    if "input" in options.columns:
+        taken = Split({"input": "n_input", **cached}, ())
     made = split_output("n_output", _LABELS["output"], {"reasoning": "n_reasoning"})
     kept = ", ".join(map(quoted, _INFERENCE))
     return Layout(

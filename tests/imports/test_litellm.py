@@ -178,6 +178,37 @@ def test_anthropic_writes_by_time_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("passed_on", "expected"),
+    [
+        (
+            {
+                "input_tokens": 10,
+                "output_tokens": 7,
+                "cache_read_input_tokens": 500,
+                "cache_creation_input_tokens": 300,
+                "cache_creation": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200},
+            },
+            {"input": 10, "cache_read": 500, "cache_write_5m": 100, "cache_write_1h": 200, "output": 7},
+        ),
+        (
+            {
+                "input_tokens": 510,
+                "output_tokens": 7,
+                "input_tokens_details": {"cached_tokens": 500},
+                "output_tokens_details": {"reasoning_tokens": 5},
+            },
+            {"input": 10, "cache_read": 500, "output": 2, "reasoning": 5},
+        ),
+    ],
+)
+def test_usage_objects_as_providers_write_them(
+    tmp_path: Path, passed_on: dict[str, Any], expected: dict[str, int]
+) -> None:
+    row = take_one(tmp_path, metadata={"usage_object": passed_on}, prompt_tokens=10, total_tokens=17)
+    assert (row["fault"], meters(row)) == (None, expected)
+
+
+@pytest.mark.parametrize(
     ("given", "model", "provider", "named"),
     [
         (

@@ -190,6 +190,12 @@ def test_faults(tmp_path: Path, values: dict[str, Any], fault: str) -> None:
     assert json.loads(bad["raw"])["spanId"] == "eee19b7ec3c1b172"
 
 
+def test_instrumentation_that_leaves_cached_tokens_out(tmp_path: Path) -> None:
+    options = Options(columns={"input": "gen_ai.usage.input_tokens"})
+    (row,) = take_all(tmp_path, span(gen_ai__usage__cache_read__input_tokens=5000), options=options)
+    assert (row["fault"], meters(row)) == (None, {"input": 811, "cache_read": 5000, "output": 92})
+
+
 def test_lines_that_cannot_be_read(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "traces.jsonl", [batch(span()), '{"resourceSpans": [', batch(span(number=2))])
     rows = take(otel, path)
