@@ -82,9 +82,9 @@ class Books:
             f"{'true' if bound is None else f'sent_at {sign} make_timestamp_ns({bound:d})'}"
             for sign, bound in ((">=", window.since_ns), ("<", window.until_ns))
         )
-        self._run(
-            f"CREATE VIEW attempts AS SELECT * FROM ({select_from_files(paths)}) WHERE {since} AND {until}"  # noqa: S608 - paths are ours and quoted, bounds are integers
-        )
+        # For another DuckDB: the SELECT of all attempts in the window.
+        self.select: str = f"SELECT * FROM ({select_from_files(paths)}) WHERE {since} AND {until}"  # noqa: S608 - paths are ours and quoted, bounds are integers
+        self._run(f"CREATE VIEW attempts AS {self.select}")
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +123,7 @@ class Books:
         return AuditRows(
             totals=self._totals(),
             outcomes=self._outcomes(),
-            meters=self._meters(),
+            meters=self.meters(),
             parts=self._parts(),
             latencies=self._latencies(),
             flags=self._flags(),
@@ -229,7 +229,8 @@ class Books:
         )
         return tuple(OutcomeRow(outcome, count, int(total), missing) for outcome, count, total, missing in rows)
 
-    def _meters(self) -> tuple[MeterRow, ...]:
+    def meters(self) -> tuple[MeterRow, ...]:
+        """Return what every meter counted and cost."""
         # The quantity of a contract's step and of a least amount is that of another line, and must not count twice.
         rows = self._run(
             """

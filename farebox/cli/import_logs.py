@@ -3,18 +3,17 @@
 import json
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from farebox.cli.book_options import price_files, prices_option
 from farebox.cli.options import config_option, data_dir_option, find_config, json_option
+from farebox.cli.progress import show_progress
 from farebox.errors import ConfigError
 from farebox.imports.formats import FORMATS, Format
 from farebox.imports.options import Options
@@ -75,7 +74,7 @@ def import_logs(
     for path in files:
         chosen = FORMATS[form]
         placed = msgspec.structs.replace(options, start_ns=_start_ns(chosen, path, options, start))
-        with _bar(path.name, quiet=as_json) as progress:
+        with show_progress(path.name, quiet=as_json) as progress:
             reports.append(import_rows(data_dir, form, path, chosen.select(str(path), placed), book, progress))
     if as_json:
         click.echo(json.dumps([_as_dict(path, report) for path, report in zip(files, reports, strict=True)], indent=2))
@@ -117,20 +116,6 @@ def _start_ns(chosen: Format, path: Path, options: Options, start: str | None) -
         return 0
     last_ns = last_offset_ns(chosen.select(str(path), options))
     return (time.time_ns() - last_ns) // _DAY_NS * _DAY_NS
-
-
-@contextmanager
-def _bar(name: str, *, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    console = make_console()
-    console.stderr = True
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(name, total=None)
-
-        def tell(what: str, done: int, of: int) -> None:
-            progress.update(task, description=f"{what} {name}", completed=done, total=of or None)
-
-        yield tell
 
 
 def _as_dict(path: Path, report: ImportReport) -> dict[str, Any]:

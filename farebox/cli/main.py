@@ -18,6 +18,7 @@ COMMANDS: Commands = {
     "route": ("route", "route", "See where calls go, and why."),
     "audit": ("audit", "audit", "What was called, what it cost and why."),
     "import": ("import_logs", "import_logs", "Bring logs and exports of others into the books."),
+    "whatif": ("whatif", "whatif", "Price recorded traffic under other schemes."),
     "calls": ("calls", "calls", "List calls, or explain one line by line."),
     "price": ("price", "price", "Explain what a request costs, or price a stream of them."),
     "compare": ("compare", "compare", "Put models and tiers side by side."),

@@ -58,9 +58,7 @@ def explain(
     body = parse_object(request_path.read(), _DEPTH) if request_path else _example(operation)
     try:
         asked = READINGS[operation].request({**body, "model": model})
-        inbound = Inbound(
-            "explain", "", caller["key"], 0, _read_headers(caller["headers"]), caller["team"]
-        )
+        inbound = Inbound("explain", "", caller["key"], 0, _read_headers(caller["headers"]), caller["team"])
         request = read_request(asked, inbound)
         router = Router(config, Routes(config), book, Health(config.breaker, config.retries))
         strategy, ranked = router.explain(model, asked, inbound, time.time_ns())

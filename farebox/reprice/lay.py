@@ -11,6 +11,7 @@ import msgspec
 
 from farebox.charge import Unpriced
 from farebox.prices.arithmetic import amount_of
+from farebox.prices.choose import Rating
 from farebox.prices.engine import MAX_FEMTO, charge, find_table
 from farebox.prices.rates import Rate
 from farebox.reprice import price_sql, sql
@@ -161,7 +162,13 @@ class _Pricer:
     def price(self, cell: Cell) -> CellPrice:
         """Return what the requests of a cell cost."""
         book, layout = self._scheme.book, self._layout
-        rating = cell.rating(self._scheme.map_shape(cell.shape), layout)
+        shape = self._scheme.map_shape(cell.shape)
+        rating = cell.rating(shape, layout)
+        folds = self._scheme.folds and (self._scheme.folds_all or shape != cell.shape)
+        names = self._fold(cell, rating) if folds else {}
+        if names:
+            meters = {names.get(meter, meter): 1 for meter in rating.usage.meters}
+            rating = msgspec.structs.replace(rating, usage=msgspec.structs.replace(rating.usage, meters=meters))
         charged = charge(book, rating)
         if isinstance(charged, Unpriced):
             return CellPrice(charged.reason)
@@ -174,13 +181,28 @@ class _Pricer:
         plain: list[tuple[int, str, int]] = []
         parts: list[Part] = []
         for place in cell.used(layout):
-            products, more = self._lines_of(table[layout.meters[place]], place)
+            meter = layout.meters[place]
+            products, more = self._lines_of(table[names.get(meter, meter)], place)
             plain += products
             parts += more
         try:
             return self._within(cell, plain, parts)
         except OverflowError as error:
             return CellPrice(str(error))
+
+    def _fold(self, cell: Cell, rating: Rating) -> dict[str, str]:
+        """Return what meters of a cell count as, where its rates do not know them."""
+        table = find_table(self._scheme.book, rating)
+        if isinstance(table, str):
+            return {}
+        names: dict[str, str] = {}
+        for place in cell.used(self._layout):
+            meter = self._layout.meters[place]
+            if meter not in table:
+                known = [other for other in self._scheme.folds.get(meter, ()) if other in table]
+                if known:
+                    names[meter] = known[0]
+        return names
 
     def _lines_of(self, rate: Rate, place: int) -> tuple[list[tuple[int, str, int]], list[Part]]:
         found = self._lines.get((id(rate), place))

@@ -89,11 +89,16 @@ class Scheme(msgspec.Struct, frozen=True):
         name: for people; unique among the schemes that are priced together.
         book: the price book.
         rules: the first that fits a shape changes it; a shape that none fits stays as it is.
+        folds: what units of a meter count as where a rule changed the shape and its new rates do not know the meter:
+            the first of these that they know. Tokens written to a cache are plain input where nobody bills the writing.
+        folds_all: whether that holds for shapes that no rule changed, too.
     """
 
     name: str
     book: PriceBook
     rules: tuple[Rule, ...] = ()
+    folds: Mapping[str, tuple[str, ...]] = {}
+    folds_all: bool = False
 
     def map_shape(self, shape: Shape) -> Shape:
         """Return what a shape is under this scheme."""

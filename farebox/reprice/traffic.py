@@ -65,6 +65,34 @@ class DuckEngine:
             ) from error
 
 
+class Drawer:
+    """A part of a DuckDB for one preparation, so that several can be held at once; it sees the tables of the others.
+
+    Args:
+        engine: the DuckDB.
+        name: of the part, a word.
+    """
+
+    dialect: Dialect = DUCKDB
+
+    def __init__(self, engine: DuckEngine, name: str) -> None:
+        self._engine = engine
+        self._name = name
+        engine.rows(f"CREATE SCHEMA IF NOT EXISTS {named(name)}")
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement whose new tables belong to this part, and return its rows."""
+        self._engine.rows(f"SET search_path = '{self._name},main'")
+        try:
+            return self._engine.rows(statement)
+        finally:
+            self._engine.rows("SET search_path = 'main'")
+
+    def empty(self) -> None:
+        """Remove everything in it."""
+        self._engine.rows(f"DROP SCHEMA {named(self._name)} CASCADE")
+
+
 class Source(msgspec.Struct, frozen=True):
     """Traffic as SELECTs with the same columns, read one after the other.
 
@@ -81,7 +109,7 @@ class Source(msgspec.Struct, frozen=True):
     pieces: tuple[str, ...]
 
 
-def table_source(engine: DuckEngine, table: str, columns: str = "*", piece_rows: int = PIECE_ROWS) -> Source:
+def table_source(engine: Engine, table: str, columns: str = "*", piece_rows: int = PIECE_ROWS) -> Source:
     """Return a table of DuckDB as a source."""
     (count,) = engine.rows(f"SELECT count(*) FROM {named(table)}")[0]  # noqa: S608 - quoted
     starts = range(0, max(count, 1), piece_rows)
