@@ -61,7 +61,7 @@ def write_tables(folder: Path, records: int) -> dict[str, Path]:
     files = {name: folder / f"plain.{name}" for name in ("jsonl", "csv", "parquet")}
     kinds = {"jsonl": "json", "csv": "csv, HEADER", "parquet": "parquet"}
     query = (
-        "SELECT strftime(TIMESTAMP '2026-09-14' + INTERVAL (i) SECOND, '%Y-%m-%dT%H:%M:%SZ') AS timestamp, "
+        "SELECT strftime(TIMESTAMP '2026-09-14' + INTERVAL (i) SECOND, '%Y-%m-%dT%H:%M:%SZ') AS timestamp, "  # noqa: S608 - a number
         "'openai' AS provider, 'gpt-4o' AS model, 1000 + i % 5000 AS prompt_tokens, i % 900 AS cached_tokens, "
         f"i % 700 AS completion_tokens, 'u' || i % 100 AS user_id, i % 3000 AS latency_ms FROM range({records}) r(i)"
     )
