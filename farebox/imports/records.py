@@ -329,12 +329,24 @@ def _members(path: str, kind: Kind) -> dict[str, Any]:
         for line in text.split("\n")[:_LOOKED_AT]:
             for name, value in (_parse(line.encode()) or {}).items():
                 seen[name] = value if seen.get(name) is None else seen[name]
-        return seen
+        return seen or _members_of_first(path, kind)
     try:
         found, _ = json.JSONDecoder().raw_decode(text[text.index("{") :])
-    except ValueError:  # longer than what was peeked at, or damaged, which the reading will say
-        return {}
+    except ValueError:
+        return _members_of_first(path, kind)
     return found if isinstance(found, dict) else {}
+
+
+def _members_of_first(path: str, kind: Kind) -> dict[str, Any]:
+    """Return the members of the first record where it is longer than what was peeked at."""
+    import duckdb  # noqa: PLC0415 - loaded only where a file is read
+
+    try:
+        with duckdb.connect() as connection:
+            row = connection.execute(f"SELECT whole FROM ({json_texts(path, kind)}) LIMIT 1").fetchone()  # noqa: S608 - the path is quoted
+    except duckdb.Error:  # damaged, which the reading will say
+        return {}
+    return (_parse(row[0].encode()) or {}) if row and row[0] else {}
 
 
 def _objects(shape: Shape) -> dict[str, Any]:

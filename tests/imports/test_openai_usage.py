@@ -182,6 +182,17 @@ def test_pages_in_every_form(tmp_path: Path) -> None:
         assert take(openai_usage, path) == expected
 
 
+def test_pages_of_megabytes(tmp_path: Path) -> None:
+    large = page(*(completions(user_id=f"user-{number}") for number in range(3_000)))
+    one_line, array, pretty = tmp_path / "a.json", tmp_path / "b.json", tmp_path / "c.json"
+    one_line.write_text(json.dumps(large))
+    array.write_text(json.dumps([large]))
+    pretty.write_text(json.dumps(large, indent=2))
+    for path in (one_line, array, pretty):
+        rows = take(openai_usage, path)
+        assert (len(rows), {row["fault"] for row in rows}) == (3_000, {None})
+
+
 def test_csv_of_the_dashboard(tmp_path: Path) -> None:
     path = tmp_path / "completions_usage.csv"
     path.write_text(
