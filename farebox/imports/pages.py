@@ -43,12 +43,9 @@ def _flat(path: str, bucket: Shape, result: Shape, what: str) -> Records:
 
 def _spread(pages: Records, buckets: str, bucket: Shape, result: Shape) -> Records:
     """Return the results of pages; a page that cannot be read stays as one record that says why."""
-    packed = ", ".join(
-        [f"{named(name)} := b.{named(name)}" for name in bucket] + [f"{named(name)} := x.{named(name)}" for name in result]
-    )
-    query = (
-        f"SELECT broken, unnest(CASE WHEN broken IS NULL THEN {buckets} ELSE [NULL] END) AS b FROM ({pages.query})"  # noqa: S608 - the path is quoted
-    )
+    members = [*(("b", name) for name in bucket), *(("x", name) for name in result)]
+    packed = ", ".join(f"{named(name)} := {place}.{named(name)}" for place, name in members)
+    query = f"SELECT broken, unnest(CASE WHEN broken IS NULL THEN {buckets} ELSE [NULL] END) AS b FROM ({pages.query})"  # noqa: S608 - the path is quoted
     query = f"SELECT broken, b, unnest(CASE WHEN broken IS NULL THEN b.results ELSE [NULL] END) AS x FROM ({query})"  # noqa: S608 - as above
     query = f"SELECT row_number() OVER () AS row, x AS whole, struct_pack({packed}) AS r, broken FROM ({query})"  # noqa: S608 - as above
     return Records(query, "to_json(r)::VARCHAR")

@@ -106,7 +106,7 @@ def test_a_model_for_reports_that_were_not_grouped(tmp_path: Path) -> None:
 counts = st.integers(0, 10**12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(counts, counts, counts, counts, counts)
 def test_all_tokens_are_there_once(
     tmp_path_factory: pytest.TempPathFactory, plain: int, read: int, short: int, long: int, made: int

@@ -199,7 +199,7 @@ def test_another_file(tmp_path: Path) -> None:
 counts = st.integers(0, 10_000)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(counts, counts, counts, counts, st.sampled_from(["sum", "absent"]))
 def test_all_tokens_are_there_once(
     tmp_path_factory: pytest.TempPathFactory, plain: int, cached: int, text: int, reasoning: int, total: str

@@ -271,7 +271,7 @@ def test_another_file(tmp_path: Path) -> None:
 parts = st.integers(0, 10**9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(text=parts, audio=parts, image=parts, cached=st.tuples(parts, parts, parts), writes=st.tuples(parts, parts))
 def test_meters_add_up_to_the_input(
     tmp_path_factory: pytest.TempPathFactory,

@@ -214,7 +214,7 @@ def test_a_pretty_document_and_another_file(tmp_path: Path) -> None:
 counts = st.integers(0, 10_000)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(counts, counts, counts, counts, counts)
 def test_all_tokens_are_there_once(
     tmp_path_factory: pytest.TempPathFactory, plain: int, read: int, written: int, text: int, reasoning: int
