@@ -21,6 +21,7 @@ from farebox.books.rows import (
     BooksTotal,
     CallFilter,
     CallRow,
+    CostRow,
     FindingRow,
     FlagRow,
     Grouping,
@@ -41,6 +42,11 @@ from farebox.journal.record import Done
 
 _TOTAL = "coalesce(sum(total_femto), 0)"
 _UNPRICED = "count(*) FILTER (total_femto IS NULL)"
+# Distinct calls, over `_WITH_MANY`: hashing every id would take most of an audit, and few calls have several attempts.
+_WITH_MANY = (
+    "attempts LEFT JOIN (SELECT DISTINCT call AS repeated FROM attempts WHERE number > 1) AS many ON call = repeated"
+)
+_CALLS = "count(*) FILTER (repeated IS NULL) + count(DISTINCT repeated)"
 # A row of an imported usage report stands for many requests.
 _MORE = "coalesce(sum(requests - 1), 0)::BIGINT"
 _MORE_OK = "coalesce(sum(requests - 1) FILTER (final AND outcome = 'ok'), 0)::BIGINT"
@@ -82,6 +88,7 @@ class Books:
             f"{'true' if bound is None else f'sent_at {sign} make_timestamp_ns({bound:d})'}"
             for sign, bound in ((">=", window.since_ns), ("<", window.until_ns))
         )
+        self._costs: tuple[CostRow, ...] | None = None
         # For another DuckDB: the SELECT of all attempts in the window.
         self.select: str = f"SELECT * FROM ({select_from_files(paths)}) WHERE {since} AND {until}"  # noqa: S608 - paths are ours and quoted, bounds are integers
         self._run(f"CREATE VIEW attempts AS {self.select}")
@@ -200,11 +207,11 @@ class Books:
     def _totals(self) -> Totals:
         row = self._run(
             f"""
-            SELECT count(DISTINCT call) + {_MORE}, count(*) + {_MORE}, count(DISTINCT call) FILTER (number > 1),
+            SELECT {_CALLS} + {_MORE}, count(*) + {_MORE}, count(DISTINCT repeated),
                 count(*) FILTER (final AND outcome = 'ok') + {_MORE_OK},
                 count(*) FILTER (final AND outcome = 'client_gone'),
                 {_TOTAL}, {_UNPRICED}, epoch_ns(min(sent_at)), epoch_ns(max(sent_at)),
-                coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0) FROM attempts
+                coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0) FROM {_WITH_MANY}
             """  # noqa: S608 - constants of this file
         )[0]
         calls, attempts, retried, answered, hung_up, total, missing, first_ns, last_ns, inputs, outputs = row
@@ -229,30 +236,49 @@ class Books:
         )
         return tuple(OutcomeRow(outcome, count, int(total), missing) for outcome, count, total, missing in rows)
 
+    def costs(self) -> tuple[CostRow, ...]:
+        """Return what every meter of every model cost; asked of the files once."""
+        if self._costs is None:
+            # The quantity of a contract's step and of a least amount is that of another line, and must not count twice.
+            rows = self._run(
+                """
+                SELECT rate_provider, model, line.meter, count(*) FILTER (own), coalesce(sum(line.quantity)
+                    FILTER (own), 0), coalesce(sum(line.amount_femto) FILTER (NOT agreed), 0),
+                    coalesce(sum(line.amount_femto) FILTER (agreed), 0)
+                FROM (
+                    SELECT *, starts_with(line.rate, 'contract/') AS agreed,
+                        NOT (agreed OR ends_with(line.rate, '!least')) AS own
+                    FROM (SELECT rate_provider, model, unnest(lines) AS line FROM attempts))
+                GROUP BY rate_provider, model, line.meter ORDER BY 6 DESC, 1, 2, 3
+                """
+            )
+            self._costs = tuple(
+                CostRow(provider, model, meter, attempts, int(quantity), int(listed), int(agreed))
+                for provider, model, meter, attempts, quantity, listed, agreed in rows
+            )
+        return self._costs
+
     def meters(self) -> tuple[MeterRow, ...]:
         """Return what every meter counted and cost."""
-        # The quantity of a contract's step and of a least amount is that of another line, and must not count twice.
         rows = self._run(
             """
-            WITH metered AS (
-                SELECT meter, sum(quantity) AS quantity, sum(quantity) FILTER (missing) AS unpriced FROM (
-                    SELECT unnest(map_keys(meters)) AS meter, unnest(map_values(meters)) AS quantity,
-                        total_femto IS NULL AS missing FROM attempts)
-                GROUP BY meter),
-            lined AS (
-                SELECT line.meter AS meter, line.quantity AS quantity, line.amount_femto AS amount,
-                    starts_with(line.rate, 'contract/') AS agreed, ends_with(line.rate, '!least') AS least
-                FROM (SELECT unnest(lines) AS line FROM attempts)),
-            priced AS (
-                SELECT meter, sum(quantity) FILTER (NOT agreed AND NOT least) AS quantity,
-                    sum(amount) FILTER (NOT agreed) AS list, sum(amount) FILTER (agreed) AS agreed
-                FROM lined GROUP BY meter)
-            SELECT meter, coalesce(metered.quantity, priced.quantity, 0), coalesce(unpriced, 0), coalesce(list, 0),
-                coalesce(agreed, 0)
-            FROM metered FULL JOIN priced USING (meter) ORDER BY coalesce(list, 0) + coalesce(agreed, 0) DESC, meter
+            SELECT meter, sum(quantity), coalesce(sum(quantity) FILTER (missing), 0) FROM (
+                SELECT unnest(map_keys(meters)) AS meter, unnest(map_values(meters)) AS quantity,
+                    total_femto IS NULL AS missing FROM attempts)
+            GROUP BY meter
             """
         )
-        return tuple(MeterRow(meter, *map(int, rest)) for meter, *rest in rows)
+        counted = {meter: (int(quantity), int(unpriced)) for meter, quantity, unpriced in rows}
+        priced: dict[str, list[int]] = {}
+        for cost in self.costs():
+            sums = priced.setdefault(cost.meter, [0, 0, 0])
+            for place, each in enumerate((cost.quantity, cost.list_femto, cost.contract_femto)):
+                sums[place] += each
+        found = []
+        for meter in {**counted, **priced}:
+            quantity, listed, agreed = priced.get(meter, (0, 0, 0))
+            found.append(MeterRow(meter, *counted.get(meter, (quantity, 0)), listed, agreed))
+        return tuple(sorted(found, key=lambda row: (-row.list_femto - row.contract_femto, row.meter)))
 
     def _reported(self) -> tuple[ReportedRow, ...]:
         rows = self._run(
@@ -304,10 +330,10 @@ class Books:
     def _groups(self, by: Grouping, tag: str) -> tuple[GroupRow, ...]:
         rows = self._run(
             f"""
-            SELECT coalesce({_GROUPS[by]}, '') AS name, count(DISTINCT call) + {_MORE}, count(*) + {_MORE},
+            SELECT coalesce({_GROUPS[by]}, '') AS name, {_CALLS} + {_MORE}, count(*) + {_MORE},
                 coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), {_TOTAL} AS total, {_UNPRICED},
                 quantile_disc(total_ns, 0.5) FILTER (outcome = 'ok')
-            FROM attempts GROUP BY name ORDER BY total DESC, name
+            FROM {_WITH_MANY} GROUP BY name ORDER BY total DESC, name
             """,  # noqa: S608 - constants of this file; the tag's name is a parameter
             {"tag": tag} if by == "tag" else {},
         )

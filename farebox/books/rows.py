@@ -173,6 +173,33 @@ class AuditRows(msgspec.Struct, frozen=True):
     reported: tuple[ReportedRow, ...] = ()
 
 
+class CostRow(msgspec.Struct, frozen=True):
+    """What one model's meter counted and cost, and how many attempts had it; amounts in femtodollars.
+
+    Attributes:
+        provider: id in the price book.
+        model: what was asked of the provider.
+        meter: what was counted.
+        attempts: how many had it.
+        quantity: of the meter's smallest part.
+        list_femto: at published prices.
+        contract_femto: what contracts change of that.
+    """
+
+    provider: str
+    model: str
+    meter: str
+    attempts: int
+    quantity: int
+    list_femto: int
+    contract_femto: int
+
+    @property
+    def amount_femto(self) -> int:
+        """What it cost, contracts included."""
+        return self.list_femto + self.contract_femto
+
+
 class LineRow(msgspec.Struct, frozen=True):
     """A line of a charge, see `charge.Line`."""
 

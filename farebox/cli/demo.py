@@ -20,7 +20,7 @@ from farebox.books.rows import Window
 from farebox.cli.fresh import freshen
 from farebox.errors import ConfigError
 from farebox.money import femto_from_usd, usd_text
-from farebox.present.audit import show_audit
+from farebox.present.audit import show_audit, show_total
 from farebox.present.tables import make_console
 from farebox.replay import Plan, Summary, run
 from farebox.replay.generate import Traffic, generate
@@ -56,7 +56,9 @@ def demo(calls: int, seed: int, data_dir: Path | None) -> None:
         with Books(place, window) as books:
             report = audit(books.audit_rows("model"), Asked(window, "model", "", unreadable))
             charged = {attempt: femto for attempt, femto, _ in books.attempts_by_id()}
-        show_audit(report, make_console())
+        console = make_console()
+        show_audit(report, console)
+        show_total(report, console)
         balanced = _compare(charged, place / "simulated-bill.jsonl")
         if data_dir is not None:
             click.echo(f"The data is kept: farebox calls --data-dir {data_dir}")

@@ -44,8 +44,13 @@ def show_audit(report: AuditReport, console: Console) -> None:
     _show_outcomes(report, console)
     _show_reported(report, console)
     _show_alarms(report, console)
-    console.print()
-    console.print(f"Total exactly: ${usd_text(report.total_femto)}" + _missing(report.unpriced_attempts))
+
+
+def show_total(report: AuditReport, console: Console) -> None:
+    """Print what everything costs, to the last digit; nothing where there is nothing."""
+    if report.attempts:
+        console.print()
+        console.print(f"Total exactly: ${usd_text(report.total_femto)}" + _missing(report.unpriced_attempts))
 
 
 def audit_json(report: AuditReport) -> dict[str, Any]:
