@@ -20,7 +20,7 @@ RANKS = {
     **dict.fromkeys(("dispatch", "discover", "hold", "health", "treasury", "pace", "state"), 6),
     **dict.fromkeys(("admit", "books", "routing"), 7),
     **dict.fromkeys(("edges", "analyse", "reprice", "anomalies", "alerts"), 8),
-    **dict.fromkeys(("attempt", "imports", "whatif", "export"), 9),
+    **dict.fromkeys(("attempt", "imports", "whatif", "export", "detect"), 9),
     **dict.fromkeys(("failure", "simulate", "replay", "tco", "reconcile"), 10),
     **dict.fromkeys(("relay", "present"), 11),
     **dict.fromkeys(("send", "report"), 12),
@@ -72,7 +72,7 @@ LINE = (
     *("admit", "treasury", "pace", "health", "dispatch", "http1"),
 )
 OFFICE = (
-    *("office", "books", "analyse", "reprice", "anomalies", "alerts", "imports", "whatif", "export"),
+    *("office", "books", "analyse", "reprice", "anomalies", "alerts", "detect", "imports", "whatif", "export"),
     *("tco", "reconcile", "present", "report"),
 )
 MAX_FILE_LINES = 400

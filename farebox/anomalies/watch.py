@@ -68,7 +68,7 @@ class Watch(msgspec.Struct):
         young: what is compared with in the first two weeks.
         hour: the hour under way, since the epoch, or -1 before the first minute.
         hours: that were learned.
-        now: what was used in the hour under way.
+        used: what was used in the hour under way.
         episode: the one that is open, or the last.
     """
 
@@ -77,7 +77,7 @@ class Watch(msgspec.Struct):
     young: Young = msgspec.field(default_factory=Young)
     hour: int = -1
     hours: int = 0
-    now: Tally = msgspec.field(default_factory=Tally)
+    used: Tally = msgspec.field(default_factory=Tally)
     episode: Episode | None = None
 
     def is_young(self) -> bool:
@@ -93,13 +93,13 @@ class Watch(msgspec.Struct):
         if self.hour < 0:
             self.hour = hour
         while self.hour < hour:
-            used, self.now = self.now, Tally()
+            used, self.used = self.used, Tally()
             self._end_hour(self.hour, used)
             self.hour += 1
 
     def take(self, minute: int, used: Tally) -> None:
         """Count what was used in a minute of the hour under way."""
-        self.now.add(used)
+        self.used.add(used)
         self.burn.take(minute, used.attempts, float(used.cost_femto))
 
     def look(self, minute: int) -> None:

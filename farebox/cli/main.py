@@ -19,6 +19,7 @@ COMMANDS: Commands = {
     "audit": ("audit", "audit", "What was called, what it cost and why."),
     "import": ("import_logs", "import_logs", "Bring logs and exports of others into the books."),
     "whatif": ("whatif", "whatif", "Price recorded traffic under other schemes."),
+    "anomalies": ("anomalies", "anomalies", "What spent unlike itself, why, and how much."),
     "calls": ("calls", "calls", "List calls, or explain one line by line."),
     "price": ("price", "price", "Explain what a request costs, or price a stream of them."),
     "compare": ("compare", "compare", "Put models and tiers side by side."),
