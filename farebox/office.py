@@ -7,16 +7,19 @@ It may be down while calls flow; what it has not read yet waits in the journal. 
 import os
 import select
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
 
 from farebox.alarm import Alarm
+from farebox.alerts import Courier
 from farebox.books.ingest import ingest_once
 from farebox.books.parquet import BooksFailed
 from farebox.books.sweep import DeathWatch, sweep, sweep_again
 from farebox.budgets.authority import Authority, Reported, StoreUnavailable
+from farebox.detect.lookout import Alerting, Lookout
 from farebox.errors import FareboxError
 from farebox.journal.record import Done, Sent
 from farebox.meter import lost
@@ -29,6 +32,8 @@ from farebox.state.settings import Files, Settings, load_settings
 _TICK_S = 5.0  # reports bring the books up to date themselves; larger passes cost half as much a call
 _LOOK_S = 0.5  # how soon a dead worker's slices return
 _CHECK_S = 60.0
+_PARTING_S = 2.0
+_TELL_S = 2.0
 _FORGET_S = 3600.0
 _NICE = 10  # calls come first
 _DAY_NS = 86_400_000_000_000
@@ -54,6 +59,8 @@ class Office:
         self._data_dir = settings.data_dir
         self._authority = authority
         self._alarm = alarm
+        self._lookout: Lookout | None = None
+        self._courier = Courier(settings.data_dir / "anomalies.db", alarm.note)
         self.configure(settings)
         self._watch = DeathWatch(settings.data_dir)
         self._due: dict[str, float] = {}
@@ -68,6 +75,7 @@ class Office:
         book = use_book(settings.data_dir, settings.price_files)
         self._budgets = check(settings.config, book).budgets
         self._assume = partial(assume_lost, book)
+        self._alerts = settings.config.alerts
         self._aligned: bool = False
 
     def look(self, now_s: float, *, last: bool = False) -> None:
@@ -83,6 +91,10 @@ class Office:
             self._due["ingest"] = now_s + _TICK_S
             self._ingest()
             self._ask(self._sweep)
+        if last:
+            self._courier.wait(_PARTING_S)
+        else:
+            self._look_out()
         if self._is_due("check", _CHECK_S, now_s):
             self._ask(self._check)
         if self._is_due("forget", _FORGET_S, now_s):
@@ -99,6 +111,18 @@ class Office:
             ingest_once(self._data_dir, self._assume)
         except BooksFailed as error:  # a full disk, say: the journal keeps everything until the next tick
             self._alarm.note(str(error))
+
+    def _look_out(self) -> None:
+        """Watch for anomalies and deliver what is to be told; without it the rest goes on."""
+        told = self._alerts
+        try:
+            if self._lookout is None:
+                self._lookout = Lookout(self._data_dir)
+            self._lookout.look(time.time_ns(), Alerting(told.urls, told.min_severity, told.repeat_h))
+        except (BooksFailed, sqlite3.Error, OSError) as error:
+            self._alarm.ring("anomalies", f"anomalies are not watched for: {error}")
+        if told.urls and self._is_due("alerts", _TELL_S, time.monotonic()):
+            self._courier.start(told.urls, told.secret)
 
     def _ask(self, work: Callable[[], None]) -> None:
         """Do something with the ledger; where it cannot be reached, the next time does it."""

@@ -23,6 +23,7 @@ PAGE = (ROOT / "docs" / "configuration.md").read_text()
         tables.Config,
         tables.Key,
         tables.Limits,
+        tables.Alerts,
         tables.BudgetTable,
         tables.Spending,
         providers.Provider,

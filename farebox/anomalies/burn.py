@@ -90,8 +90,16 @@ class Burn(msgspec.Struct):
                 and z >= _SHORT_Z
                 and self._sum(self.costs, long) >= much * self._usual_over(long, usual_at)
             ):
-                return Burning(self.last - short + 1, ratio, z)
+                return Burning(self._first(short, fast, usual_at), ratio, z)
         return None
+
+    def _first(self, minutes: int, fast: float, usual_at: Callable[[int], Usual]) -> int:
+        """Return the first of the last minutes in which money was spent too fast."""
+        first = self.last - minutes + 1
+        for minute in range(first, self.last + 1):
+            if self.costs[minute % KEPT_MINUTES] >= fast * usual_at(minute // HOUR_MINUTES).cost / HOUR_MINUTES:
+                return minute
+        return first
 
     def _sum(self, ring: list[float] | list[int], minutes: int) -> float:
         end = self.last % KEPT_MINUTES + 1

@@ -63,6 +63,7 @@ class History:
 
     def __init__(self) -> None:
         self.hours: dict[int, dict[Cell, Tally]] = {}
+        self.until: int | None = None  # minute since the epoch up to which it goes; None: to the end of its last hour
 
     def add(self, hour: int, cell: Cell, used: Tally) -> None:
         """Add what a group used in an hour."""
@@ -88,17 +89,24 @@ class History:
         It is the mean of the same hours of the last four weeks; without a week before, that of all hours before.
         """
         first = self.first()
+        over = self._over(start, end)
         weeks = [week for week in range(1, _WEEKS + 1) if start - week * WEEK_HOURS >= first]
         if not weeks:
             before = min(start - first, WEEK_HOURS)
             share = Fraction(end - start, before) if before > 0 else Fraction(1)
-            return self.between(start - before, start, scopes), share
+            return self.between(start - before, start, scopes), share * over
         total: dict[str, Tally] = {}
         for week in weeks:
             shift = week * WEEK_HOURS
             for target, used in self.between(start - shift, end - shift, scopes).items():
                 total.setdefault(target, Tally()).add(used)
-        return total, Fraction(1, len(weeks))
+        return total, Fraction(1, len(weeks)) * over
+
+    def _over(self, start: int, end: int) -> Fraction:
+        """Return the share of some hours that is over: of an hour under way only a part can have been spent."""
+        if self.until is None or self.until >= end * HOUR_MINUTES:
+            return Fraction(1)
+        return Fraction(max(1, self.until - start * HOUR_MINUTES), (end - start) * HOUR_MINUTES)
 
     def excess(self, start: int, end: int, scopes: Sequence[str]) -> tuple[int, int]:
         """Return what was spent beyond the usual by what is in all of the scopes, and the usual; femtodollars."""

@@ -48,7 +48,16 @@ def parse(text: str, source: str, secret: Callable[[str], str], kinds: frozenset
     spending = config.spending
     if spending.ledger:
         spending = msgspec.structs.replace(spending, ledger=secret(spending.ledger))
-    return msgspec.structs.replace(config, providers=providers, keys=keys, spending=spending)
+    alerts = config.alerts
+    if alerts.urls or alerts.secret:
+        urls = tuple(_secret_address(url, secret) for url in alerts.urls)
+        alerts = msgspec.structs.replace(alerts, urls=urls, secret=secret(alerts.secret) if alerts.secret else "")
+    return msgspec.structs.replace(config, providers=providers, keys=keys, spending=spending, alerts=alerts)
+
+
+def _secret_address(url: str, secret: Callable[[str], str]) -> str:
+    """Return an address; ``file:`` with slashes behind it is a scheme, not a path of ours."""
+    return url if "://" in url else secret(url)
 
 
 def _resolve(provider: Provider, secret: Callable[[str], str]) -> Provider:

@@ -116,6 +116,23 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     write_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
 
 
+class Alerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The ``[alerts]`` table: whom to tell of anomalies.
+
+    Attributes:
+        urls: addresses, each a literal, ``env:NAME`` or ``file:PATH``: ``https://...`` gets JSON, anything else goes
+            through apprise.
+        secret: what webhooks are signed with, likewise; "" for no signature.
+        min_severity: the least that is told.
+        repeat_h: after how many hours what lasts is told again; 0: never.
+    """
+
+    urls: tuple[Name, ...] = ()
+    secret: str = ""
+    min_severity: Literal["low", "medium", "high"] = "low"
+    repeat_h: Annotated[float, msgspec.Meta(ge=0, le=8760)] = 24.0
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file.
 
@@ -139,3 +156,4 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     breaker: Breaker = Breaker()
     shedding: Shedding = Shedding()
     policies: tuple[Policy, ...] = ()
+    alerts: Alerts = Alerts()
