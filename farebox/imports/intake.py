@@ -58,6 +58,7 @@ class Intake:
 
     Attributes:
         meters: those it may report, in the order of `METERS`.
+        attempt: phrase of a row's id.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -66,6 +67,7 @@ class Intake:
         if unknown:
             raise FareboxError(f"A reader gives columns that rows do not have: {', '.join(unknown)}.")
         self.meters: tuple[str, ...] = tuple(name for name in METERS if name in self._given)
+        self.attempt: str = "attempt"
 
     def gives(self, name: str) -> bool:
         """Return whether the reader says anything of a column."""
@@ -88,12 +90,15 @@ class Intake:
         ]
         columns += [f"CAST({name} AS BIGINT) AS {name}" for name in self.meters]
         own = f'{quoted(file + ".")} || "row"'
-        attempt = f"coalesce({quoted(source + '-')} || source_id, {own})" if self.gives("source_id") else own
+        if self.gives("source_id"):
+            columns.append(f"coalesce({quoted(source + '-')} || source_id, {own}) AS attempt")
+        else:
+            self.attempt = own  # made of the row's number where it is needed
         missing = " ".join(f"WHEN {name} IS NULL THEN '{name} is missing'" for name in ("at_ns", "provider", "model"))
         fault = f"coalesce({'fault, ' if self.gives('fault') else ''}CASE {missing} END)"
         return (
-            f"CREATE TABLE intake AS SELECT row_number() OVER () - 1 AS ix, {attempt} AS attempt, "  # noqa: S608 - names are ours
-            f"{fault} AS fault, {', '.join(columns)} FROM ({select})"
+            f"CREATE TABLE intake AS SELECT row_number() OVER () - 1 AS ix, {fault} AS fault, "  # noqa: S608 - names are ours
+            f"{', '.join(columns)} FROM ({select})"
         )
 
     def traffic(self, where: str) -> str:
@@ -155,7 +160,7 @@ class Intake:
             where: which rows of ``intake`` have charges.
             partial: the meters that some of the rows do not report.
         """
-        call = "coalesce(call_id, attempt)" if self.gives("call_id") else "attempt"
+        call = f"coalesce(call_id, {self.attempt})" if self.gives("call_id") else self.attempt
         number = (
             "CASE WHEN call_id IS NULL THEN 1 ELSE row_number() OVER (PARTITION BY call_id ORDER BY at_ns, ix) END"
             if self.gives("call_id")
@@ -167,7 +172,7 @@ class Intake:
             else "true"
         )
         made = {
-            "attempt": "attempt",
+            "attempt": self.attempt,
             "call": call,
             "number": number,
             "sent_at": "make_timestamp_ns(at_ns)",

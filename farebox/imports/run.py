@@ -180,8 +180,9 @@ class _Work:
         if files:
             there = f"SELECT attempt FROM ({select_from_files(files)}) WHERE source = {quoted(self._source)}"  # noqa: S608 - ours, quoted
             self._engine.rows(
-                f"INSERT INTO known SELECT i.ix FROM intake AS i SEMI JOIN ({there}) AS b ON b.attempt = i.attempt "  # noqa: S608 - as above
-                "WHERE i.fault IS NULL AND i.ix NOT IN (SELECT ix FROM known)"
+                f"INSERT INTO known SELECT ix FROM (SELECT ix, {self._intake.attempt} AS id FROM intake "  # noqa: S608 - as above
+                f"WHERE fault IS NULL) AS i SEMI JOIN ({there}) AS b ON b.attempt = i.id "
+                "WHERE ix NOT IN (SELECT ix FROM known)"
             )
 
     def write(self, progress: Progress) -> ImportReport:
