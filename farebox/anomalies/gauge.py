@@ -14,6 +14,7 @@ import msgspec
 from farebox.anomalies.tally import WEEK_HOURS
 
 LEARNING_HOURS = 2 * WEEK_HOURS
+_DAY_HOURS = 24
 _WEEKS = 6  # of which an hour's offset is the median
 _LEVEL_HOURS = 168.0  # how fast the level follows
 _LEVEL_CLIP = 2.0  # standard errors that one hour can move it by at most
@@ -109,6 +110,11 @@ class Gauge(msgspec.Struct):
         weight = self.spread / (self.spread + chance)
         return self.level + weight * median, math.sqrt(noise * noise + weight * chance)
 
+    def _on_other_days(self, hour: int) -> float:
+        """Return the median over the days of the week at the same time of the day."""
+        days = [max(past) for past in self.past[hour % _DAY_HOURS :: _DAY_HOURS] if past]
+        return sorted(days)[len(days) // 2] if days else 0.0
+
     def judge(self, value: float, hour: int, requests: float) -> Verdict:
         """Compare an hour with what is usual and add it to the cumulative sum; nothing is learned from it yet.
 
@@ -118,6 +124,8 @@ class Gauge(msgspec.Struct):
             requests: see `usual`.
         """
         usual, error = self.usual(hour, requests)
+        if self.is_sum and len(self.past[hour]) < _KNOWN_WEEKS:
+            usual = max(usual, self.level + self._on_other_days(hour))
         above = math.log(value) - usual
         coarse = 1.0 + max(0, _KNOWN_WEEKS - len(self.past[hour])) / 2
         z = 2.0 * (math.exp(above / 2) - 1.0) / error if self.is_sum else above / error

@@ -120,11 +120,15 @@ class Watch(msgspec.Struct):
     def usual(self, hour: int) -> Usual:
         """Return what an hour since the epoch usually costs; only of a scope that is not young."""
         of_week = hour % WEEK_HOURS
-        requests = math.exp(self.gauges["requests"].usual(of_week, 1.0)[0])
+        requests = self._requests(of_week)
         gauge = self.gauges["cost"]
         return Usual(
             math.exp(gauge.usual(of_week, requests)[0]), requests, lambda count: gauge.usual(of_week, count)[1]
         )
+
+    def _requests(self, of_week: int) -> float:
+        """Return how many requests an hour of the week usually has: its median as it is, with no regard to chance."""
+        return math.exp(self.gauges["requests"].usual(of_week, math.inf)[0])
 
     def _end_hour(self, hour: int, used: Tally) -> None:
         cost = float(used.cost_femto)
@@ -148,7 +152,7 @@ class Watch(msgspec.Struct):
 
     def _judge(self, hour: int, used: Tally) -> dict[str, Verdict]:
         of_week = hour % WEEK_HOURS
-        requests = math.exp(self.gauges["requests"].usual(of_week, 1.0)[0])
+        requests = self._requests(of_week)
         return {
             name: self.gauges[name].judge(value, of_week, weight or requests)
             for name, value, weight in _values_of(used)
@@ -157,7 +161,7 @@ class Watch(msgspec.Struct):
 
     def _learn(self, hour: int, used: Tally, verdicts: dict[str, Verdict]) -> None:
         of_week = hour % WEEK_HOURS
-        requests = math.exp(self.gauges["requests"].usual(of_week, 1.0)[0])
+        requests = self._requests(of_week)
         odd = self.is_open() and not self.is_young()
         for name, value, weight in _values_of(used):
             known = verdicts.get(name)

@@ -154,7 +154,7 @@ def test_what_comes_back_every_week_is_learned():
     told = []
     for _ in range(4):
         for hour in range(WEEK):
-            pass_hours(eye, [steady(400) if hour == 10 else usual(eye.hour)])
+            pass_hours(eye, [steady(600) if hour == 10 else usual(eye.hour)])
         told.append(eye.episode is not None and eye.episode.found > (eye.hour - WEEK) * HOUR_MINUTES)
     assert told[0]
     assert not told[-1]
