@@ -20,7 +20,7 @@ def anomalies_json(found: list[Incident]) -> dict[str, Any]:
 def show_anomalies(found: list[Incident], console: Console) -> None:
     """Print the incidents."""
     if not found:
-        console.print("Nothing spent unlike itself.")
+        console.print("Nothing spent unlike itself. What was imported is searched with --scan.")
         return
     rows = [
         (
