@@ -20,6 +20,7 @@ COMMANDS: Commands = {
     "import": ("import_logs", "import_logs", "Bring logs and exports of others into the books."),
     "whatif": ("whatif", "whatif", "Price recorded traffic under other schemes."),
     "anomalies": ("anomalies", "anomalies", "What spent unlike itself, why, and how much."),
+    "reconcile": ("reconcile", "reconcile_invoice", "Put an invoice beside the books, line by line."),
     "calls": ("calls", "calls", "List calls, or explain one line by line."),
     "price": ("price", "price", "Explain what a request costs, or price a stream of them."),
     "compare": ("compare", "compare", "Put models and tiers side by side."),

@@ -1,0 +1,1 @@
+"""Invoices and cost exports of providers against the books, line by line."""
