@@ -21,6 +21,7 @@ COMMANDS: Commands = {
     "whatif": ("whatif", "whatif", "Price recorded traffic under other schemes."),
     "anomalies": ("anomalies", "anomalies", "What spent unlike itself, why, and how much."),
     "reconcile": ("reconcile", "reconcile_invoice", "Put an invoice beside the books, line by line."),
+    "export": ("export", "export", "Write the books in the forms that others read."),
     "calls": ("calls", "calls", "List calls, or explain one line by line."),
     "price": ("price", "price", "Explain what a request costs, or price a stream of them."),
     "compare": ("compare", "compare", "Put models and tiers side by side."),
