@@ -1,5 +1,7 @@
 """What was called, what it cost and why: rows of the books become an `AuditReport`. Pure."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from farebox.analyse import meanings
@@ -44,12 +46,21 @@ class MeterCost(msgspec.Struct, frozen=True):
 
 
 class PartShare(msgspec.Struct, frozen=True):
-    """One part of the input: its bytes, its share of the tokens (0 to 1) and the tokens that makes."""
+    """One part of the input, as far as it is known what inputs consist of.
+
+    Attributes:
+        part: which.
+        size_bytes: of its text.
+        share: of the tokens, 0 to 1.
+        tokens: what that makes, about.
+        amount_femto: what these cost at the mean price of a token of input, about, femtodollars.
+    """
 
     part: str
     size_bytes: int
     share: float
     tokens: int
+    amount_femto: int = 0
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -151,7 +162,7 @@ def audit(rows: AuditRows, asked: Asked) -> AuditReport:
         last_ns=totals.last_ns,
         outcomes=rows.outcomes,
         meters=meters,
-        parts=_part_shares(rows.parts),
+        parts=_part_shares(rows.parts, meters),
         parts_attempts=rows.parts.attempts,
         latencies=rows.latencies,
         flags=rows.flags,
@@ -193,12 +204,16 @@ def _meter_costs(rows: AuditRows) -> tuple[MeterCost, ...]:
     return tuple(sorted(costs, key=lambda cost: (-cost.amount_femto, -cost.quantity, cost.meter)))
 
 
-def _part_shares(parts: PartsRow) -> tuple[PartShare, ...]:
+def _part_shares(parts: PartsRow, meters: Sequence[MeterCost]) -> tuple[PartShare, ...]:
     whole = sum(parts.tokens.values())
-    return tuple(
-        PartShare(name, size, parts.tokens[name] / whole if whole else 0.0, round(parts.tokens[name]))
-        for name, size in parts.size_bytes.items()
-    )
+    inputs = [row for row in meters if row.meter in METERS and METERS[row.meter].family == "input"]
+    tokens, amount_femto = sum(row.quantity for row in inputs), sum(row.amount_femto for row in inputs)
+    shares = []
+    for name, size in parts.size_bytes.items():
+        count = round(parts.tokens[name])
+        cost_femto = count * amount_femto // tokens if tokens else 0
+        shares.append(PartShare(name, size, parts.tokens[name] / whole if whole else 0.0, count, cost_femto))
+    return tuple(shares)
 
 
 def _price_alarms(rows: AuditRows) -> list[Alarm]:

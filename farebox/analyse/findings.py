@@ -124,7 +124,8 @@ def _waste(waste: Sequence[WasteRow]) -> Iterator[SavingFound]:
             "paid_for_nothing",
             row.outcome,
             row.amount_femto,
-            f"{row.attempts:,} attempts were billed though {_OUTCOMES.get(row.outcome, row.outcome)}, "
+            f"{row.attempts:,} attempt{' was' if row.attempts == 1 else 's were'} billed though "
+            f"{_OUTCOMES.get(row.outcome, row.outcome)}, "
             f"such as {row.example}",
             "look at what they have in common: farebox calls --outcome " + row.outcome,
         )

@@ -84,7 +84,13 @@ def audit_json(report: AuditReport) -> dict[str, Any]:
         "input_parts": {
             "attempts": report.parts_attempts,
             "parts": [
-                {"part": row.part, "bytes": row.size_bytes, "share": row.share, "tokens_estimated": row.tokens}
+                {
+                    "part": row.part,
+                    "bytes": row.size_bytes,
+                    "share": row.share,
+                    "tokens_estimated": row.tokens,
+                    "cost_estimated_usd": usd_text(row.amount_femto),
+                }
                 for row in report.parts
             ],
         },
@@ -217,8 +223,11 @@ def _show_groups(report: AuditReport, console: Console) -> None:
 def _show_parts(report: AuditReport, console: Console) -> None:
     if not report.parts_attempts:
         return
-    rows = [(row.part, f"{row.size_bytes:,}", f"{row.tokens:,}", percent(row.share)) for row in report.parts]
-    print_table(console, "Input by part", ("part", ">bytes", ">tokens (est.)", ">share"), rows)
+    rows = [
+        (row.part, f"{row.size_bytes:,}", f"{row.tokens:,}", percent(row.share), short_usd(row.amount_femto))
+        for row in report.parts
+    ]
+    print_table(console, "Input by part", ("part", ">bytes", ">tokens (est.)", ">share", ">cost (est.)"), rows)
 
 
 def _show_latencies(report: AuditReport, console: Console) -> None:
