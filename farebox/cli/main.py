@@ -19,6 +19,7 @@ COMMANDS: Commands = {
     "audit": ("audit", "audit", "What was called, what it cost and why."),
     "import": ("import_logs", "import_logs", "Bring logs and exports of others into the books."),
     "whatif": ("whatif", "whatif", "Price recorded traffic under other schemes."),
+    "tco": ("tco", "tco", "What traffic like the recorded will cost in months to come."),
     "anomalies": ("anomalies", "anomalies", "What spent unlike itself, why, and how much."),
     "reconcile": ("reconcile", "reconcile_invoice", "Put an invoice beside the books, line by line."),
     "export": ("export", "export", "Write the books in the forms that others read."),

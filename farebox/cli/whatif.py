@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -54,11 +55,7 @@ def whatif(
         raise click.UsageError(str(error)) from None
     config = find_config(config_path)
     files = [*(own_files or price_files(config)), *list_pushed(data_dir)]
-    schemes = [parse_scheme(text, _read) for text in texts]
-    twice = {one.name for one in schemes if sum(one.name == other.name for other in schemes) > 1}
-    if twice:
-        raise click.UsageError(f"--scheme: two schemes are called {min(twice)!r}; give each a name of its own")
-    asked = [(one, _book_of(one, data_dir, files)) for one in schemes]
+    asked = read_schemes(texts, data_dir, files)
     freshen(data_dir, config)
     with Books(data_dir, window) as books, show_progress("traffic", quiet=as_json or as_csv) as progress:
         result = run(books, asked, adjust_tokens=adjust_tokens, progress=progress)
@@ -70,6 +67,20 @@ def whatif(
         show_whatif(result, make_console())
     if any(one.unpriced for one in result.schemes):
         click.get_current_context().exit(1)
+
+
+def read_schemes(texts: Sequence[str], data_dir: Path, files: list[Path]) -> list[tuple[WhatIf, PriceBook]]:
+    """Return schemes as options name them, each with its prices.
+
+    Raises:
+        click.UsageError: where two have the same name.
+        ConfigError: where one is none.
+    """
+    schemes = [parse_scheme(text, _read) for text in texts]
+    twice = {one.name for one in schemes if sum(one.name == other.name for other in schemes) > 1}
+    if twice:
+        raise click.UsageError(f"--scheme: two schemes are called {min(twice)!r}; give each a name of its own")
+    return [(one, _book_of(one, data_dir, files)) for one in schemes]
 
 
 def _read(name: str) -> str:

@@ -7,7 +7,6 @@ preparation; those that change quantities (a cache, another tokenizer) are prepa
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from fractions import Fraction
-from pathlib import Path
 
 import msgspec
 
@@ -109,7 +108,7 @@ def run(
     asked: Sequence[tuple[WhatIf, PriceBook]],
     *,
     adjust_tokens: bool = False,
-    spill_dir: Path | None = None,
+    shift_ns: int = 0,
     progress: Progress | None = None,
 ) -> WhatIfResult:
     """Return what the traffic of the books costs under schemes.
@@ -118,7 +117,7 @@ def run(
         books: opened for a window.
         asked: schemes, each with its price book.
         adjust_tokens: whether counts are those of the other model's tokenizer, as far as the ratio is known.
-        spill_dir: for what does not fit into memory.
+        shift_ns: how much later the traffic is taken to have been sent, for prices of another time.
         progress: is told how far it is.
 
     Raises:
@@ -129,8 +128,8 @@ def run(
     if not baseline.attempts:
         raise EmptyBooks("The books are empty in this time: import a log, or send calls through the gateway.")
     recorded = tuple(_recorded(row) for row in books.meters())
-    with closing(DuckEngine(spill_dir=spill_dir)) as engine:
-        work = _Work(engine, books, asked, adjust_tokens=adjust_tokens, progress=progress)
+    with closing(DuckEngine()) as engine:
+        work = _Work(engine, books, asked, adjust_tokens=adjust_tokens, shift_ns=shift_ns, progress=progress)
         schemes = [_compare(work.price(number), baseline, recorded) for number in range(len(asked))]
     return WhatIfResult(baseline, recorded, tuple(schemes))
 
@@ -163,6 +162,7 @@ class _Work:
         asked: Sequence[tuple[WhatIf, PriceBook]],
         *,
         adjust_tokens: bool,
+        shift_ns: int,
         progress: Progress | None,
     ) -> None:
         self._engine = engine
@@ -172,7 +172,11 @@ class _Work:
         self._progress = progress
         self._buckets: bool = any(one.share < 1 for one, _ in asked)
         self._meters = traffic.make_base(
-            engine, books, buckets=self._buckets, blocks=any(one.table.cache is not None for one, _ in asked)
+            engine,
+            books,
+            buckets=self._buckets,
+            blocks=any(one.table.cache is not None for one, _ in asked),
+            shift_ns=shift_ns,
         )
         self._schemes = [
             Scheme(f"{number}", book, one.rules, FOLDS, folds_all=one.table.cache is not None)

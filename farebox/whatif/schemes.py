@@ -5,6 +5,7 @@ A scheme is ``NAME=FILE`` with a TOML file, or ``NAME=SHORTHAND``:
     all:PROVIDER/MODEL    every call at that model
     tier:TIER             every call at that service tier of its own model: batch, flex, priority, standard
     batch:PERCENT         so much of the traffic through the batch channel
+    as:sent               everything as it was, at the prices in force
     book:BOOK             the prices of another book: shipped, own, a hash, a folder, a file
     cache:TTL             prefixes that repeat are read from a cache that keeps them for 5m, 30m, 1h or 12h
 """
@@ -19,12 +20,12 @@ import msgspec
 
 from farebox.errors import ConfigError
 from farebox.reprice.scheme import Rule
+from farebox.whatif.fixed import Decimal, Fixed
 
 _TIERS = ("standard", "batch", "flex", "priority")
 Ttl = Literal["5m", "30m", "1h", "12h"]
 TTL_S: Mapping[str, int] = {"5m": 300, "30m": 1800, "1h": 3600, "12h": 43_200}
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%?")
-Decimal = Annotated[str, msgspec.Meta(pattern=r"^\d{1,12}(\.\d{1,15})?$")]
 
 
 Confidence = Literal["exact", "high", "low"]
@@ -77,6 +78,7 @@ class SchemeTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         cache: how prefixes would have been cached, or None: as recorded.
         limits: what the provider lets through, for whether it would have been enough.
         monthly_usd: what the scheme costs a month beside the calls.
+        fixed: what else it costs over months, see `whatif.fixed`.
     """
 
     book: str = ""
@@ -86,6 +88,7 @@ class SchemeTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     cache: CacheTable | None = None
     limits: LimitsTable = LimitsTable()
     monthly_usd: Decimal = "0"
+    fixed: Fixed = Fixed()
 
 
 class WhatIf(msgspec.Struct, frozen=True):
@@ -133,25 +136,45 @@ def parse_scheme(text: str, read: Callable[[str], str]) -> WhatIf:
 
 
 def _shorthand(kind: str, value: str, source: str) -> SchemeTable:
-    if kind == "all":
-        provider, slash, model = value.partition("/")
-        if not (provider and slash and model):
-            raise ConfigError(f"--scheme {source!r}: write all:PROVIDER/MODEL, such as all:anthropic/claude-haiku-4-5")
-        return SchemeTable(rules=(RuleTable(to={"provider": provider, "model": model}),))
-    if kind == "tier":
-        if value not in _TIERS:
-            raise ConfigError(f"--scheme {source!r}: there are the tiers {', '.join(_TIERS)}")
-        return SchemeTable(rules=(_to_tier(value),))
-    if kind == "batch":
-        found = _PERCENT.fullmatch(value)
-        if found is None or float(found[1]) > 100:
-            raise ConfigError(f"--scheme {source!r}: write a share such as batch:40%")
-        return SchemeTable(rules=(_to_tier("batch"),), share_percent=float(found[1]))
-    if kind == "cache":
-        if value not in TTL_S:
-            raise ConfigError(f"--scheme {source!r}: write how long a prefix is kept: {', '.join(TTL_S)}")
-        return SchemeTable(cache=CacheTable(ttl=value))  # type: ignore[arg-type]  # it is one of them
-    return SchemeTable(book=value)
+    """Return what a shorthand stands for.
+
+    Raises:
+        ConfigError: where it is none, with how it is written.
+    """
+    table = _SHORTHANDS[kind](value)
+    if table is None:
+        raise ConfigError(f"--scheme {source!r}: write {_WRITTEN[kind]}")
+    return table
+
+
+def _all(value: str) -> SchemeTable | None:
+    provider, slash, model = value.partition("/")
+    if not (provider and slash and model):
+        return None
+    return SchemeTable(rules=(RuleTable(to={"provider": provider, "model": model}),))
+
+
+def _as(value: str) -> SchemeTable | None:
+    return SchemeTable() if value == "sent" else None
+
+
+def _tier(value: str) -> SchemeTable | None:
+    return SchemeTable(rules=(_to_tier(value),)) if value in _TIERS else None
+
+
+def _batch(value: str) -> SchemeTable | None:
+    found = _PERCENT.fullmatch(value)
+    if found is None or float(found[1]) > 100:
+        return None
+    return SchemeTable(rules=(_to_tier("batch"),), share_percent=float(found[1]))
+
+
+def _cache(value: str) -> SchemeTable | None:
+    return SchemeTable(cache=CacheTable(ttl=value)) if value in TTL_S else None  # type: ignore[arg-type]  # it is one
+
+
+def _book(value: str) -> SchemeTable | None:
+    return SchemeTable(book=value) if value else None
 
 
 def _to_tier(tier: str) -> RuleTable:
@@ -176,4 +199,19 @@ def _where(message: str) -> str:
     return f"{path.rstrip('`')}: {said}" if path else said
 
 
-_SHORTHANDS = frozenset({"all", "tier", "batch", "cache", "book"})
+_SHORTHANDS: Mapping[str, Callable[[str], SchemeTable | None]] = {
+    "all": _all,
+    "as": _as,
+    "tier": _tier,
+    "batch": _batch,
+    "cache": _cache,
+    "book": _book,
+}
+_WRITTEN = {
+    "all": "all:PROVIDER/MODEL, such as all:anthropic/claude-haiku-4-5",
+    "as": "as:sent for the traffic as it was",
+    "tier": f"tier: and one of {', '.join(_TIERS)}",
+    "batch": "a share such as batch:40%",
+    "cache": f"cache: and how long a prefix is kept: {', '.join(TTL_S)}",
+    "book": "book: and shipped, own, a hash, a folder or a file",
+}

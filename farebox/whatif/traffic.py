@@ -28,7 +28,7 @@ class Changed(msgspec.Struct, frozen=True):
     notes: tuple[Assumption, ...]
 
 
-def make_base(engine: DuckEngine, books: Books, *, buckets: bool, blocks: bool) -> tuple[str, ...]:
+def make_base(engine: DuckEngine, books: Books, *, buckets: bool, blocks: bool, shift_ns: int = 0) -> tuple[str, ...]:
     """Make the table `BASE` of all attempts that were billed; return the meters it has columns for.
 
     Args:
@@ -36,12 +36,13 @@ def make_base(engine: DuckEngine, books: Books, *, buckets: bool, blocks: bool) 
         books: where they are.
         buckets: whether rows are drawn into `BUCKETS` by their id, for schemes that concern a share of them.
         blocks: whether the blocks of prompts are needed.
+        shift_ns: how much later the traffic is taken to have been sent.
     """
     source = f"({books.select}) WHERE NOT (cardinality(meters) = 0 AND coalesce(total_femto = 0, false))"
     found = {row[0] for row in engine.rows(f"SELECT DISTINCT unnest(map_keys(meters)) FROM {source}")}  # noqa: S608 - the books' own
     meters = tuple(name for name in METERS if name in found)
     columns = {
-        "at_ns": "epoch_ns(sent_at)",
+        "at_ns": f"epoch_ns(sent_at) + {shift_ns}",
         "provider": "rate_provider",
         "asked": "model",
         "answered": "coalesce(answered_model, '')",
