@@ -20,12 +20,15 @@ from farebox.present.tco import show_tco, tco_json
 from farebox.state.pushed import list_pushed
 from farebox.tco.run import Asked, run
 
+_LEAST_GROWTH = -100
+_MOST_GROWTH = 1000
+
 
 @click.command()
 @click.option("--months", type=click.IntRange(1, 60), default=6, show_default=True, help="How many.")
 @click.option("--scheme", "texts", multiple=True, metavar="NAME=FILE|SHORTHAND", help="As in whatif; repeat for more.")
 @click.option("--begin", metavar="YYYY-MM", help="The first month. [default: the next one]")
-@click.option("--growth", type=float, default=0.0, show_default=True, help="Percent a month, beyond the forecast.")
+@click.option("--growth", type=float, default=0.0, show_default=True, help="Percent a month, -100 to 1000.")
 @click.option("--since", default="", metavar="TIME", help="Traffic to go by: 4w or FROM..TO. [default: everything]")
 @click.option("--adjust-tokens", is_flag=True, help="Count as the other model's tokenizer does, where that is known.")
 @config_option
@@ -49,6 +52,8 @@ def tco(
 
     The first scheme is always how the recorded traffic was sent, at the prices of those months.
     """
+    if not _LEAST_GROWTH <= growth <= _MOST_GROWTH:  # nan, too
+        raise click.UsageError(f"--growth {growth:g}: write percent a month, {_LEAST_GROWTH} to {_MOST_GROWTH}")
     try:
         window = parse_window(since, time.time_ns())
     except ConfigError as error:

@@ -16,6 +16,7 @@ def tco_json(found: Tco) -> dict[str, Any]:
         "seen": found.seen,
         "forecast": {
             "method": found.forecast.method,
+            "band_known": found.forecast.has_band,
             "months": [
                 {"month": f"{month.begin:%Y-%m}", "requests": month.requests, "low": month.low, "high": month.high}
                 for month in found.forecast.months

@@ -40,14 +40,25 @@ class Month(msgspec.Struct, frozen=True):
 
 
 class Forecast(msgspec.Struct, frozen=True):
-    """The months to come, and in words how they were found."""
+    """The months to come.
+
+    Attributes:
+        months: one by one.
+        method: in words, how they were found.
+        has_band: whether days were seen that say how much they differ; else low and high are as expected.
+    """
 
     months: tuple[Month, ...]
     method: str
+    has_band: bool
 
 
 class NoTraffic(FareboxError):
     """There is nothing to forecast from."""
+
+
+class NotAhead(FareboxError):
+    """A month was asked for that the traffic itself is in, or comes after."""
 
 
 def forecast(daily: Sequence[int], last: date, begin: date, months: int, growth_percent: float) -> Forecast:
@@ -62,9 +73,15 @@ def forecast(daily: Sequence[int], last: date, begin: date, months: int, growth_
 
     Raises:
         NoTraffic: where no request was seen.
+        NotAhead: where the first month does not come after the traffic.
     """
     if not any(daily):
         raise NoTraffic("There is no traffic to forecast from: import a log, or send calls through the gateway.")
+    if begin <= last:
+        raise NotAhead(
+            f"--begin {begin:%Y-%m}: the traffic goes on until {last}; begin with "
+            f"{_month_after(last.replace(day=1), 1):%Y-%m} or later, or leave out later days with --since FROM..TO"
+        )
     spans = []
     for number in range(months):
         first = _month_after(begin, number)
@@ -88,7 +105,10 @@ def forecast(daily: Sequence[int], last: date, begin: date, months: int, growth_
         found.append(Month(first, length, round(sum(expected)), max(0, round(low)), round(high)))
     if growth_percent:
         method += f"; {growth_percent:+g} % a month on top, as asked"
-    return Forecast(tuple(found), method)
+    has_band = len(daily) > 1
+    if not has_band:
+        method += "; one day does not say how much days differ, so the bands are not known"
+    return Forecast(tuple(found), method, has_band)
 
 
 def _month_after(begin: date, number: int) -> date:

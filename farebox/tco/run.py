@@ -86,6 +86,7 @@ def run(
 
     Raises:
         NoTraffic: where nothing was seen.
+        NotAhead: where the first month does not come after what was seen.
     """
     first_ns, last_ns, requests = books.ask(
         "SELECT epoch_ns(min(sent_at)), epoch_ns(max(sent_at)), sum(coalesce(requests, 1)) FROM attempts"
@@ -113,16 +114,22 @@ def run(
 def _days(books: Books, first_ns: int, last_ns: int) -> tuple[list[int], date, str]:
     """Return the requests of each day that was seen whole, the last of these days, and in words what was seen.
 
-    Where there is no whole day, all that was seen is taken for one.
+    Where there is no whole day, all that was seen is taken for one; of more than 24 hours, 24 hours' part.
     """
-    rows = books.ask("SELECT sent_at::DATE, sum(coalesce(requests, 1)) FROM attempts GROUP BY 1")
-    counts = {day: int(count) for day, count in rows}
+    rows = books.ask("SELECT sent_at::DATE, sum(coalesce(requests, 1)), count(*) FROM attempts GROUP BY 1")
+    counts = {day: int(count) for day, count, _ in rows}
     first, last = _date(first_ns), _date(last_ns)
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     whole = days[1:-1]
     if not whole:
         hours = (last_ns - first_ns) / 3_600e9
         total = sum(counts.values())
+        # From the first row to the last lie one gap fewer than there are rows.
+        attempts = sum(count for _, _, count in rows)
+        seen_ns = Fraction(last_ns - first_ns) * attempts / max(1, attempts - 1)
+        if seen_ns > _DAY_NS:
+            a_day = round(total * _DAY_NS / seen_ns)
+            return [a_day], last, f"{total:,} requests in {hours:.1f} hours, taken for {a_day:,} a day"
         return [total], last, f"{total:,} requests in {hours:.1f} hours, taken for a whole day's"
     daily = [counts.get(day, 0) for day in whole]
     return daily, whole[-1], f"{sum(daily):,} requests in {len(whole)} whole days, {whole[0]} to {whole[-1]}"
@@ -164,7 +171,7 @@ def _scheme(
         sum(each.cost_femto for each in months),
         sum(each.low_femto for each in months),
         sum(each.high_femto for each in months),
-        tuple(exit_costs(one.table.fixed, len(months))),
+        tuple(exit_costs(one.table.fixed, ahead.months[0].begin, len(months))),
         max(result.unpriced for result in results),
         tuple(_changes(ahead.months, results)),
         results[0].assumptions,

@@ -1,6 +1,8 @@
 """What a scheme costs beside the price of its calls, month by month; amounts are exact, in femtodollars."""
 
+from calendar import monthrange
 from collections.abc import Mapping
+from datetime import date
 from fractions import Fraction
 from typing import Annotated
 
@@ -60,6 +62,10 @@ class Commitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     usd_per_month: Decimal
     discount_percent: Decimal = "0"
     months: Annotated[int, msgspec.Meta(ge=1)] = 12
+
+    def __post_init__(self) -> None:
+        if Fraction(self.discount_percent) > 100:
+            raise ValueError(f"discount_percent {self.discount_percent} is more than the whole price: write 0 to 100")
 
 
 class Egress(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -159,10 +165,15 @@ def _egress(egress: Egress, output_tokens: int) -> Fraction:
     return total
 
 
-def exit_costs(fixed: Fixed, months: int) -> list[int]:
+def exit_costs(fixed: Fixed, begin: date, months: int) -> list[int]:
     """Return what leaving after each month costs, femtodollars: what is promised for the months that are left.
 
     Migration to somewhere else is that scheme's own cost.
+
+    Args:
+        fixed: what is promised.
+        begin: the first day of the first month; terms begin with it.
+        months: how many months to say it for.
     """
     costs = []
     for done in range(1, months + 1):
@@ -171,6 +182,13 @@ def exit_costs(fixed: Fixed, months: int) -> list[int]:
             left += max(0, fixed.commitment.months - done) * femto_from_usd(fixed.commitment.usd_per_month)
         if fixed.provisioned is not None:
             hourly = fixed.provisioned.units * femto_from_usd(fixed.provisioned.usd_per_unit_hour)
-            left += Fraction(max(0, fixed.provisioned.months - done) * 730 * hourly)  # a month's hours, on average
+            hours = _HOURS * sum(_days_of(begin, number) for number in range(done, fixed.provisioned.months))
+            left += Fraction(hours * hourly)
         costs.append(round(left))
     return costs
+
+
+def _days_of(begin: date, number: int) -> int:
+    """Return the days of a month, counted from 0 on."""
+    months = begin.month - 1 + number
+    return monthrange(begin.year + months // 12, months % 12 + 1)[1]

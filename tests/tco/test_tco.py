@@ -15,7 +15,7 @@ from farebox.cli.main import cli
 from farebox.errors import FareboxError
 from farebox.money import FEMTO_PER_USD
 from farebox.tco import forecast as forecasting
-from farebox.tco.forecast import forecast
+from farebox.tco.forecast import NotAhead, forecast
 from farebox.whatif.fixed import Commitment, Egress, FineTuning, Fixed, Provisioned, Usage, exit_costs, lines_of
 
 TRACES = Path(__file__).parents[2].parent / "shared/data/traces"
@@ -185,7 +185,7 @@ def test_what_leaving_costs() -> None:
         commitment=Commitment(usd_per_month="100", months=3),
         provisioned=Provisioned(units=1, usd_per_unit_hour="1", tokens_per_minute=1, months=2),
     )
-    assert [Fraction(each, FEMTO_PER_USD) for each in exit_costs(fixed, 4)] == [200 + 730, 100, 0, 0]
+    assert [Fraction(each, FEMTO_PER_USD) for each in exit_costs(fixed, JANUARY, 4)] == [200 + 28 * 24, 100, 0, 0]
 
 
 # Forecasts.
@@ -194,7 +194,24 @@ def test_what_leaving_costs() -> None:
 def test_one_day_is_no_trend() -> None:
     found = forecast([100], date(2026, 12, 31), JANUARY, 2, 0)
     assert [(month.requests, month.low, month.high) for month in found.months] == [(3100,) * 3, (2800,) * 3]
-    assert found.method == "the mean of 1 day, without a trend"
+    assert "the mean of 1 day, without a trend" in found.method
+    assert "the bands are not known" in found.method
+    assert not found.has_band
+    assert forecast([100, 110], date(2026, 12, 31), JANUARY, 1, 0).has_band
+
+
+@pytest.mark.parametrize("begin", [date(2025, 1, 1), date(2026, 12, 1)])
+def test_what_is_over_is_not_forecast(begin: date) -> None:
+    with pytest.raises(NotAhead, match="begin with 2027-01 or later"):
+        forecast([100, 110], date(2026, 12, 30), begin, 2, 0)
+
+
+def test_two_days_without_a_whole_one_are_not_one(tmp_path) -> None:
+    rows = [{"at": f"2026-11-{1 + hour // 24:02d}T{hour % 24:02d}:30:00Z", "input": 10} for hour in range(47)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    bring_in(tmp_path / "data", tmp_path / "log.jsonl", "jsonl")
+    found = tco(tmp_path / "data", "--months", "1")
+    assert found["forecast"]["months"][0]["requests"] == 31 * 24
 
 
 WEEKS = [100 + 50 * (number % 7 < 5) for number in range(42)]
@@ -224,7 +241,14 @@ def test_the_same_traffic_gives_the_same_bands() -> None:
     assert forecast(noisy, date(2026, 12, 31), JANUARY, 3, 5) == forecast(noisy, date(2026, 12, 31), JANUARY, 3, 5)
 
 
-@pytest.mark.parametrize(("words", "said"), [(("--begin", "soon"), "2027-01"), (("--months", "0"), "range")])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--begin", "soon"), "2027-01"),
+        (("--months", "0"), "range"),
+        *((("--growth", each), "-100 to 1000") for each in ("-150", "nan", "inf", "1e300")),
+    ],
+)
 def test_bad_questions(tmp_path, words, said) -> None:
     result = run(tmp_path, "tco", *words)
     assert result.exit_code == 2
@@ -241,3 +265,10 @@ def test_tables_fit_a_narrow_terminal(tmp_path) -> None:
     result = run(make_log(tmp_path, 5), "tco", "--scheme", "big=all:openai/gpt-4o")
     assert result.exit_code == 0, result.exception
     assert max(len(line.rstrip()) for line in result.output.splitlines()) <= 80
+
+
+def test_no_discount_is_more_than_the_price(tmp_path) -> None:
+    (tmp_path / "s.toml").write_text('[fixed.commitment]\nusd_per_month = "1"\ndiscount_percent = "150"\n')
+    result = run(make_log(tmp_path, 5), "tco", "--scheme", f"s={tmp_path / 's.toml'}")
+    assert isinstance(result.exception, FareboxError)
+    assert "discount_percent 150" in str(result.exception)
